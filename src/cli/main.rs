@@ -1,0 +1,3 @@
+//! The motet binary: hidden re-executions first, then the command line.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! The typed project: what a Compose file means once every short form is spelt out.
+
+pub mod build;
+pub mod bytes;
+pub mod deploy;
+pub mod develop;
+pub mod duration;
+pub mod file_object;
+pub mod healthcheck;
+pub mod mount;
+pub mod network;
+pub mod port;
+pub mod project;
+pub mod service;
+pub mod volume;

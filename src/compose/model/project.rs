@@ -1,0 +1,58 @@
+//! The whole project.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::model::file_object::{Config, Secret};
+use crate::model::network::Network;
+use crate::model::service::{Model, Service};
+use crate::model::volume::Volume;
+use crate::source::Span;
+
+/// One deployment of a Compose model, with every short form spelt out and every default filled in.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Project {
+    /// Normalised name, `[a-z0-9][a-z0-9_-]*`.
+    pub name: String,
+    /// Absolute folder that relative paths start from.
+    pub directory: PathBuf,
+    /// Absolute paths of the Compose files, in the order given.
+    pub files: Vec<PathBuf>,
+    /// Absolute paths of the `.env` files that were read.
+    pub environment_files: Vec<PathBuf>,
+    /// Services that are enabled, by name.
+    pub services: BTreeMap<String, Service>,
+    /// Services that an inactive profile leaves out; their containers are not orphans.
+    pub disabled_services: BTreeMap<String, Service>,
+    /// Networks, by key in the file (`default` included where a service uses it).
+    pub networks: BTreeMap<String, Network>,
+    /// Named volumes, by key in the file.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Configs, by key in the file.
+    pub configs: BTreeMap<String, Config>,
+    /// Secrets, by key in the file.
+    pub secrets: BTreeMap<String, Secret>,
+    /// AI models, by key in the file.
+    pub models: BTreeMap<String, Model>,
+    /// The environment that the file was interpolated with.
+    pub environment: BTreeMap<String, String>,
+    /// Active profiles.
+    pub profiles: Vec<String>,
+    /// Where each value was written: `services.web.ports[0]` to its span.
+    pub spans: BTreeMap<String, Span>,
+    /// The canonical tree as JSON, in the reference's key order: what `config` prints and hashes are made of.
+    pub canonical: serde_json::Value,
+}
+
+impl Project {
+    /// Returns where `path` (`services.web.ports[0]`) was written, or else its nearest parent.
+    pub fn span(&self, path: &str) -> Option<Span> {
+        let mut path = path;
+        loop {
+            if let Some(span) = self.spans.get(path) {
+                return Some(*span);
+            }
+            path = &path[..path.rfind(['.', '['])?];
+        }
+    }
+}

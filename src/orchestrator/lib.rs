@@ -1,0 +1,6 @@
+//! Decides what must change to make the engine match a project, then does it.
+//!
+//! Desired and observed state make a plan (pure), the plan is executed on an [`engine::Engine`].
+
+pub mod engine;
+pub mod event;

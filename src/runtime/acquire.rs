@@ -1,0 +1,1 @@
+//! Finds an image: the local store, then the registry, then the host's packages.

@@ -1,0 +1,7 @@
+//! (rooms of keeper)
+pub mod control;
+pub mod health;
+pub mod log;
+pub mod machine;
+pub mod run;
+pub mod stdio;

@@ -1,0 +1,55 @@
+//! An embedded container runtime for one machine: images, snapshots, networks, sandboxes, keepers. No daemon.
+//!
+//! Knows nothing of Compose: labels are opaque. All state is files below two roots, see [`state::layout`].
+
+pub mod acquire;
+pub mod bootstrap;
+pub mod build;
+pub mod cgroup;
+pub mod container;
+pub mod image;
+pub mod keeper;
+pub mod network;
+pub mod progress;
+pub mod registry;
+pub mod sandbox;
+pub mod snapshot;
+pub mod state;
+pub mod sys;
+pub mod volume;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use state::layout::Layout;
+
+/// The runtime on one pair of state roots. Cheap to clone; every act is a function that takes it.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// Every path below the roots.
+    pub layout: Arc<Layout>,
+}
+
+/// Why the runtime can't work here.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A state folder can't be made.
+    #[error("cannot create the state folder `{path}`")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Runtime {
+    /// Opens, and makes where missing, the state roots of `layout`.
+    pub fn open(layout: Layout) -> Result<Self, OpenError> {
+        for path in layout.folders() {
+            std::fs::create_dir_all(&path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
+        }
+        Ok(Self { layout: Arc::new(layout) })
+    }
+}

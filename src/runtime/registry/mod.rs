@@ -1,0 +1,4 @@
+//! (rooms of registry)
+pub mod auth;
+pub mod client;
+pub mod pull;

@@ -1,0 +1,13 @@
+//! A contained process: namespaces, cgroup, root and limits around one program.
+
+pub mod capabilities;
+pub mod devices;
+pub mod init;
+pub mod join;
+pub mod launch;
+pub mod mounts;
+pub mod rlimits;
+pub mod root;
+pub mod seccomp;
+pub mod spec;
+pub mod user;

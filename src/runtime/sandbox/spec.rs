@@ -1,0 +1,98 @@
+//! All that a contained process needs, as plain data. The keeper makes it for containers, the builder for RUN.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::state::container::{DeviceRecord, ProcessRecord, SeccompRecord};
+
+/// A sandbox to launch.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SandboxSpec {
+    pub root: Root,
+    /// Where the root is put together; an empty folder on the host, on no shared mount.
+    pub mount_point: PathBuf,
+    pub read_only_root: bool,
+    pub process: ProcessRecord,
+    pub hostname: String,
+    pub domainname: Option<String>,
+    pub mounts: Vec<SandboxMount>,
+    pub namespaces: Namespaces,
+    pub privileged: bool,
+    /// Bounding, permitted and effective set of root, one bit a capability number.
+    pub capabilities: u64,
+    pub seccomp: SeccompRecord,
+    pub no_new_privileges: bool,
+    /// Mask and write-protect the paths of /proc and /sys that Docker does.
+    pub mask_paths: bool,
+    pub devices: Vec<DeviceRecord>,
+    /// Name (`nofile`) to soft and hard limit; `-1` is unlimited.
+    pub rlimits: BTreeMap<String, (i64, i64)>,
+    pub sysctls: BTreeMap<String, String>,
+    pub oom_score_adj: Option<i64>,
+    /// Run our own reaper as process 1.
+    pub init: bool,
+    pub shm_size: u64,
+    /// The container's groups are made by the caller; `None`: none, stay where we are.
+    pub cgroup: Option<crate::cgroup::group::Group>,
+}
+
+/// What becomes `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// Layers stacked, lowest first, with a writable top.
+    Overlay {
+        /// Lower directories, lowest first.
+        lower: Vec<PathBuf>,
+        /// Writable directory.
+        upper: PathBuf,
+        /// Overlayfs work directory, on the same file system.
+        work: PathBuf,
+    },
+    /// A folder as it is.
+    Directory(PathBuf),
+}
+
+/// Something mounted over the root, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum SandboxMount {
+    /// A host file or folder; the target is made where missing, resolved inside the root only.
+    Bind {
+        source: PathBuf,
+        target: String,
+        read_only: bool,
+        propagation: Option<String>,
+        recursive: bool,
+    },
+    Tmpfs {
+        target: String,
+        size: Option<u64>,
+        mode: Option<u32>,
+        options: Vec<String>,
+        read_only: bool,
+    },
+}
+
+/// Which namespaces are whose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names of namespaces(7)")]
+pub struct Namespaces {
+    pub network: Namespace,
+    pub pid: Namespace,
+    pub ipc: Namespace,
+    pub uts: Namespace,
+    pub cgroup: Namespace,
+}
+
+/// One namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Namespace {
+    /// Its own.
+    #[default]
+    New,
+    /// The host's.
+    Host,
+    /// The one at this path (`/proc/PID/ns/net`).
+    Join(PathBuf),
+}

@@ -1,0 +1,5 @@
+//! (rooms of snapshot)
+pub mod copy;
+pub mod diff;
+pub mod overlay;
+pub mod unpack;

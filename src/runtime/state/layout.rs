@@ -1,0 +1,175 @@
+//! Every path below the state roots. Nowhere else is one spelt.
+
+use std::path::{Path, PathBuf};
+
+/// The two roots: what lasts, and what a reboot ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// `/var/lib/motet`
+    pub lib: PathBuf,
+    /// `/run/motet`
+    pub run: PathBuf,
+}
+
+impl Layout {
+    /// The system's roots.
+    pub fn system() -> Self {
+        Self { lib: PathBuf::from("/var/lib/motet"), run: PathBuf::from("/run/motet") }
+    }
+
+    /// Both roots under one folder (`MOTET_ROOT`), which must be absolute.
+    pub fn under(root: &Path) -> Self {
+        Self { lib: root.join("lib"), run: root.join("run") }
+    }
+
+    /// Returns the folders that must exist before anything else.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        vec![
+            self.blobs(),
+            self.references(),
+            self.layers(),
+            self.staging(),
+            self.build_cache(),
+            self.containers(),
+            self.networks(),
+            self.volumes(),
+            self.run.clone(),
+        ]
+    }
+
+    /// Blobs by digest: `blobs/sha256/<hex>`.
+    pub fn blobs(&self) -> PathBuf {
+        self.lib.join("store/blobs/sha256")
+    }
+
+    /// One JSON file a reference; the file name is the reference with `/` and `:` percent-encoded.
+    pub fn references(&self) -> PathBuf {
+        self.lib.join("store/references")
+    }
+
+    /// Unpacked layers: `layers/<diff id hex>/` is the overlay lower directory.
+    pub fn layers(&self) -> PathBuf {
+        self.lib.join("store/layers")
+    }
+
+    /// Work in progress on the store's file system: renamed into place, or garbage of a killed process.
+    pub fn staging(&self) -> PathBuf {
+        self.lib.join("store/staging")
+    }
+
+    /// The build cache's index and cache mounts.
+    pub fn build_cache(&self) -> PathBuf {
+        self.lib.join("store/build")
+    }
+
+    /// What the host's package manager downloads for bootstrapped images.
+    pub fn bootstrap(&self) -> PathBuf {
+        self.lib.join("store/bootstrap")
+    }
+
+    /// All containers.
+    pub fn containers(&self) -> PathBuf {
+        self.lib.join("containers")
+    }
+
+    /// One container's bundle.
+    pub fn bundle(&self, id: &str) -> Bundle {
+        Bundle { lib: self.containers().join(id), run: self.run.join("containers").join(id) }
+    }
+
+    /// All networks: `networks/<id>/`.
+    pub fn networks(&self) -> PathBuf {
+        self.lib.join("networks")
+    }
+
+    /// One network's record.
+    pub fn network(&self, id: &str) -> PathBuf {
+        self.networks().join(id).join("network.json")
+    }
+
+    /// The leases of one network: one file a container, `endpoints/<container id>.json`.
+    pub fn endpoints(&self, network: &str) -> PathBuf {
+        self.networks().join(network).join("endpoints")
+    }
+
+    /// All volumes: `volumes/<name>/`.
+    pub fn volumes(&self) -> PathBuf {
+        self.lib.join("volumes")
+    }
+
+    /// One volume's record.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.volumes().join(name).join("volume.json")
+    }
+
+    /// The directory that is mounted.
+    pub fn volume_data(&self, name: &str) -> PathBuf {
+        self.volumes().join(name).join("_data")
+    }
+
+    /// The lock of a kind of object (`names`, `networks`, `volumes`, `ports`, `store`).
+    pub fn lock(&self, kind: &str) -> PathBuf {
+        self.lib.join(format!("{kind}.lock"))
+    }
+}
+
+/// One container's directory on disk, and its directory below the run root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// What lasts.
+    pub lib: PathBuf,
+    /// What a reboot ends.
+    pub run: PathBuf,
+}
+
+impl Bundle {
+    /// What the container is: written once at creation (`name` and labels by rename).
+    pub fn record(&self) -> PathBuf {
+        self.lib.join("container.json")
+    }
+
+    /// What it is doing: written by its keeper alone while there is one.
+    pub fn status(&self) -> PathBuf {
+        self.lib.join("status.json")
+    }
+
+    /// Its lock, held by its keeper while that lives.
+    pub fn lock(&self) -> PathBuf {
+        self.lib.join("lock")
+    }
+
+    /// Log files: `log/current.log` and what was rotated.
+    pub fn log(&self) -> PathBuf {
+        self.lib.join("log")
+    }
+
+    /// The keeper's own errors.
+    pub fn keeper_log(&self) -> PathBuf {
+        self.lib.join("keeper.log")
+    }
+
+    /// Writable layer.
+    pub fn upper(&self) -> PathBuf {
+        self.lib.join("upper")
+    }
+
+    /// Overlayfs work directory.
+    pub fn work(&self) -> PathBuf {
+        self.lib.join("work")
+    }
+
+    /// Mount point of the root while the container is set up.
+    pub fn root(&self) -> PathBuf {
+        self.lib.join("root")
+    }
+
+    /// `hosts`, `hostname`, `resolv.conf`, and the content of configs and secrets.
+    pub fn files(&self) -> PathBuf {
+        self.lib.join("files")
+    }
+
+    /// The keeper's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("keeper.sock")
+    }
+}

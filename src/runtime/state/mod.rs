@@ -1,0 +1,8 @@
+//! What is on disk: where, in which format, and how it is written so that a kill at any instant loses nothing.
+
+pub mod container;
+pub mod layout;
+pub mod network;
+pub mod process;
+pub mod record;
+pub mod volume;

@@ -1,0 +1,62 @@
+//! A network on disk, and the leases of the containers on it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of both formats.
+pub const VERSION: u32 = 1;
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the attributes of a network under their usual names")]
+pub struct NetworkRecord {
+    pub version: u32,
+    /// 64 hex digits.
+    pub id: String,
+    pub name: String,
+    pub created_ms: u64,
+    /// `bridge`.
+    pub driver: String,
+    /// Name of the link on the host, at most 15 bytes.
+    pub bridge: String,
+    pub subnets: Vec<SubnetRecord>,
+    pub internal: bool,
+    pub attachable: bool,
+    pub mtu: u32,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One subnet of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the attributes of an address pool under their usual names")]
+pub struct SubnetRecord {
+    pub address: IpAddr,
+    pub prefix: u8,
+    pub gateway: IpAddr,
+    /// Part that leases come from; `None`: all of it.
+    pub range: Option<(IpAddr, u8)>,
+    /// Addresses never given out.
+    pub reserved: Vec<IpAddr>,
+}
+
+/// One container's place on one network: its lease, and the names it answers to. The name server reads these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct EndpointRecord {
+    pub version: u32,
+    pub container: String,
+    pub container_name: String,
+    pub addresses: Vec<IpAddr>,
+    pub mac: String,
+    /// Name of the host's end of the pair.
+    pub host_link: String,
+    /// Name inside.
+    pub interface: String,
+    /// Every name it answers to on this network: container name, short id, aliases, hostname.
+    pub names: Vec<String>,
+    /// It runs: only then it is answered for.
+    pub up: bool,
+}

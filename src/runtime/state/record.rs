@@ -1,0 +1,82 @@
+//! Versioned JSON on disk: written aside and renamed; one `flock` an object.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why a record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file system refused.
+    #[error("cannot {act} `{path}`")]
+    Io {
+        /// `read`, `write`, `lock`.
+        act: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what we write.
+    #[error("`{path}` is damaged or of another version")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Reads a record; `None` when there is no file.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(RecordError::Io { act: "read", path: path.into(), source }),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| RecordError::Damaged { path: path.into(), source })
+}
+
+/// Writes a record aside and renames it: a reader sees the old or the new one, never half of one.
+///
+/// Not synced: after a power cut the record may be an old one, and the next command rebuilds from what it finds.
+pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), RecordError> {
+    let error = |source| RecordError::Io { act: "write", path: path.into(), source };
+    // Two processes may write the same record: each has its own file aside.
+    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    let bytes =
+        serde_json::to_vec_pretty(record).map_err(|source| RecordError::Damaged { path: path.into(), source })?;
+    File::create(&aside).and_then(|mut file| file.write_all(&bytes)).map_err(error)?;
+    std::fs::rename(&aside, path).map_err(error)
+}
+
+/// An exclusive `flock`, let go when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    /// The locked file; a child that inherits it holds the lock too.
+    pub file: File,
+}
+
+/// Waits for the lock at `path`, which is made where missing.
+pub fn lock(path: &Path) -> Result<Lock, RecordError> {
+    let error = |source| RecordError::Io { act: "lock", path: path.into(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(error)?;
+    file.lock().map_err(error)?;
+    Ok(Lock { file })
+}
+
+/// Takes the lock at `path`, or returns `None` when another process holds it.
+pub fn try_lock(path: &Path) -> Result<Option<Lock>, RecordError> {
+    let error = |source| RecordError::Io { act: "lock", path: path.into(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock { file })),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(source)) => Err(error(source)),
+    }
+}

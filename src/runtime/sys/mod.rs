@@ -1,0 +1,10 @@
+//! (rooms of sys)
+pub mod bpf;
+pub mod fd;
+pub mod mount;
+pub mod namespace;
+pub mod netlink;
+pub mod process;
+pub mod self_exe;
+pub mod signal;
+pub mod terminal;

@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod deploy;
 pub mod develop;
 pub mod duration;
+pub mod encode;
 pub mod file_object;
 pub mod healthcheck;
 pub mod mount;

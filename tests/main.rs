@@ -1,1 +1,28 @@
-//! The black-box suite, one binary.
+//! The black-box suite: one binary, everything through the program as people use it.
+//!
+//! A scenario asserts state, not output, never sleeps, and cleans up after itself. What a host lacks (root,
+//! overlayfs, nf_tables) is named and the scenario skipped.
+
+mod support {
+    //! The vocabulary of scenarios.
+    pub mod checks;
+    pub mod host;
+    pub mod image;
+    pub mod leaks;
+}
+
+mod scenarios {
+    //! One file a command or a promise.
+    pub mod build;
+    pub mod crash;
+    pub mod down;
+    pub mod exec;
+    pub mod logs;
+    pub mod network;
+    pub mod restart;
+    pub mod up;
+    pub mod wrong_input;
+}
+
+mod examples;
+mod tidy;

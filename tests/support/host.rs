@@ -1,0 +1,257 @@
+//! A scratch machine for one scenario: its own state root, its own project folder, and a clean end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::leaks;
+
+/// Longest that anything in a scenario may take before it counts as hung.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A state root and a project folder that go when it is dropped, with everything that runs in them.
+pub struct Host {
+    /// `MOTET_ROOT`
+    pub root: PathBuf,
+    /// The folder of the project; its name is the project's name.
+    pub folder: PathBuf,
+    _scratch: tempfile::TempDir,
+}
+
+/// What a command did.
+pub struct Outcome {
+    /// Exit code; 128 and the signal when killed.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// All else.
+    pub stderr: String,
+}
+
+impl Outcome {
+    fn of(output: &Output) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// Fails the scenario unless the command succeeded.
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails the scenario if the command succeeded, panicked, or printed an escape byte.
+    #[track_caller]
+    pub fn failure(self) -> Self {
+        assert_ne!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        assert!(!self.stderr.contains('\u{1b}'), "no escape byte on a pipe: {:?}", self.stderr);
+        self
+    }
+
+    /// Fails the scenario unless the error names all of `parts`.
+    #[track_caller]
+    pub fn names(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{part}` is not named in:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+/// Says why a scenario that needs root can't run here; `true`: return from it.
+pub fn lacks_root() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        println!("skipped: containers need root on this host");
+    }
+    !is_root
+}
+
+impl Host {
+    /// A fresh host with this Compose file, and the stand-in image already loaded.
+    pub fn with(name: &str, compose: &str) -> Self {
+        let host = Self::empty(name);
+        host.write("compose.yaml", compose);
+        let archive = crate::support::image::stand_in();
+        host.motet(&["load", "-i", archive.to_str().unwrap()]).success();
+        host
+    }
+
+    /// A fresh host with an empty project folder and an empty store.
+    pub fn empty(name: &str) -> Self {
+        // Not below /tmp: overlayfs can't stack on a tmpfs without extended attributes, or on another overlay.
+        let scratch = tempfile::Builder::new().prefix("motet-test-").tempdir_in("/var/tmp").unwrap();
+        let (root, folder) = (scratch.path().join("root"), scratch.path().join(name));
+        std::fs::create_dir(&folder).unwrap();
+        Self { root, folder, _scratch: scratch }
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The program, in the project folder, on this host's state root.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_motet"));
+        command.args(args).current_dir(&self.folder).env("MOTET_ROOT", &self.root).stdin(Stdio::null());
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("COMPOSE_") || name.starts_with("DOCKER_"))
+        {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs the program to its end.
+    #[track_caller]
+    pub fn motet(&self, args: &[&str]) -> Outcome {
+        let child = self.spawn(args);
+        finish(child, &format!("motet {}", args.join(" ")))
+    }
+
+    /// Runs a command that downloads and builds: minutes, not seconds.
+    #[track_caller]
+    pub fn motet_patiently(&self, args: &[&str]) -> Outcome {
+        finish_within(self.spawn(args), &format!("motet {}", args.join(" ")), Duration::from_secs(600))
+    }
+
+    /// Starts the program and lets it run, both streams piped.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs a shell line in a service's first replica and returns what it printed.
+    #[track_caller]
+    pub fn shell(&self, service: &str, line: &str) -> String {
+        self.motet(&["exec", "-T", service, "sh", "-c", line]).success().stdout.trim_end().to_owned()
+    }
+
+    /// Every container as `ps -a --format json` tells it.
+    #[track_caller]
+    pub fn ps(&self) -> Vec<serde_json::Value> {
+        let printed = self.motet(&["ps", "-a", "--format", "json"]).success().stdout;
+        printed.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// The one container of this name.
+    #[track_caller]
+    pub fn container(&self, name: &str) -> serde_json::Value {
+        let all = self.ps();
+        all.iter()
+            .find(|container| container["Name"] == name)
+            .unwrap_or_else(|| panic!("no `{name}` in {all:#?}"))
+            .clone()
+    }
+
+    /// Pid of the first process of a container, as the host sees it.
+    #[track_caller]
+    pub fn init_pid(&self, id: &str) -> i32 {
+        let status = self.record(id, "status.json");
+        let pid = status.pointer("/status/Running/init/pid").and_then(serde_json::Value::as_i64);
+        i32::try_from(pid.unwrap_or_else(|| panic!("not running: {status}"))).unwrap()
+    }
+
+    /// Pid of a container's keeper.
+    #[track_caller]
+    pub fn keeper_pid(&self, id: &str) -> i32 {
+        let status = self.record(id, "status.json");
+        let pid = status.pointer("/keeper/pid").and_then(serde_json::Value::as_i64);
+        i32::try_from(pid.unwrap_or_else(|| panic!("no keeper: {status}"))).unwrap()
+    }
+
+    #[track_caller]
+    fn record(&self, id: &str, file: &str) -> serde_json::Value {
+        let containers = self.root.join("lib/containers");
+        let folder = std::fs::read_dir(&containers)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.file_name().unwrap().to_string_lossy().starts_with(id))
+            .unwrap_or_else(|| panic!("no container {id} in {}", containers.display()));
+        serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap()
+    }
+
+    /// Fails the scenario if anything of this host is left on the machine after `down`.
+    #[track_caller]
+    pub fn must_be_clean(&self) {
+        let found = leaks::of(&self.root);
+        assert!(found.is_empty(), "left behind:\n{}", found.join("\n"));
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A failed scenario leaves its containers; the next ones must not suffer from them.
+        let _ = self.command(&["down", "-v", "--remove-orphans", "-t", "0"]).output();
+        leaks::force_away(&self.root);
+    }
+}
+
+/// Waits for a child's end and returns what it did; one that hangs is killed and fails the scenario.
+#[track_caller]
+pub fn finish(child: Child, what: &str) -> Outcome {
+    finish_within(child, what, PATIENCE)
+}
+
+#[track_caller]
+fn finish_within(child: Child, what: &str, patience: Duration) -> Outcome {
+    let pid = child.id();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(child.wait_with_output());
+    });
+    match receiver.recv_timeout(patience) {
+        Ok(output) => Outcome::of(&output.unwrap()),
+        Err(_) => {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            panic!("`{what}` did not end within {patience:?}");
+        }
+    }
+}
+
+/// Sends a signal to a child.
+pub fn signal(pid: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Looks again until `condition` holds; a scenario that waits in vain says for what.
+///
+/// Yields instead of sleeping: what is waited for is another process's work.
+#[track_caller]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// One HTTP/1.0 request; the body of the answer, or `None` when nobody answers.
+pub fn http(address: &str, request: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let address = address.parse().unwrap();
+    let mut stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+}
+
+/// A TCP port of the host that is free now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The workspace root.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

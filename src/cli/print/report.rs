@@ -1,0 +1,103 @@
+//! Dresses the events of an operation while it runs, in the style that was asked for.
+
+use std::time::Duration;
+
+use orchestrator::event::Event;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::args::Settings;
+use crate::args::global::{AnsiChoice, ProgressStyle};
+use crate::print::printer::{Printer, Stream};
+use crate::print::progress::Rows;
+use crate::print::{json, plain};
+
+/// Time between two positions of a spinner.
+const FRAME: Duration = Duration::from_millis(100);
+
+enum Dress<'p> {
+    Rows(Rows<'p>),
+    Plain,
+    Json,
+    Quiet,
+}
+
+/// Shows events as they come.
+pub(crate) struct Reporter<'p> {
+    printer: &'p Printer,
+    stream: Stream,
+    dress: Dress<'p>,
+}
+
+impl<'p> Reporter<'p> {
+    /// Chooses the dress: rows only where the cursor can be moved.
+    pub(crate) fn new(printer: &'p Printer, settings: &Settings) -> Self {
+        let stream = if settings.progress_on_stdout { Stream::Out } else { Stream::Err };
+        let can_redraw = printer.is_terminal(stream) && settings.ansi != AnsiChoice::Never;
+        let dress = match settings.progress {
+            ProgressStyle::Auto | ProgressStyle::Tty if can_redraw => Dress::Rows(Rows::new(printer, stream)),
+            ProgressStyle::Auto | ProgressStyle::Tty | ProgressStyle::Plain => Dress::Plain,
+            ProgressStyle::Json => Dress::Json,
+            ProgressStyle::Quiet => Dress::Quiet,
+        };
+        Self { printer, stream, dress }
+    }
+
+    /// Shows one event. Warnings are shown in every dress.
+    pub(crate) fn event(&mut self, event: &Event) {
+        let line = match &mut self.dress {
+            Dress::Rows(rows) => return rows.event(event),
+            Dress::Json => Some(json::line(event)),
+            Dress::Plain | Dress::Quiet if matches!(event, Event::Warning(_)) => {
+                if let Event::Warning(text) = event {
+                    self.printer.warn(text);
+                }
+                None
+            }
+            Dress::Plain => plain::line(event),
+            Dress::Quiet => None,
+        };
+        if let Some(line) = line {
+            self.printer.write(self.stream, format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Lets time be seen to pass.
+    pub(crate) fn tick(&self) {
+        if let Dress::Rows(rows) = &self.dress {
+            rows.tick();
+        }
+    }
+
+    /// Ends the display.
+    pub(crate) fn finish(&mut self) {
+        if let Dress::Rows(rows) = &mut self.dress {
+            rows.finish();
+        }
+    }
+
+    /// Runs `operation` to its end and shows its events meanwhile.
+    pub(crate) async fn follow<T>(
+        &mut self,
+        operation: impl Future<Output = T>,
+        mut events: UnboundedReceiver<Event>,
+    ) -> T {
+        let mut operation = std::pin::pin!(operation);
+        let mut frames = interval(FRAME);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let draws = matches!(self.dress, Dress::Rows(_));
+        let result = loop {
+            tokio::select! {
+                biased;
+                Some(event) = events.recv() => self.event(&event),
+                result = &mut operation => break result,
+                _ = frames.tick(), if draws => self.tick(),
+            }
+        };
+        while let Ok(event) = events.try_recv() {
+            self.event(&event);
+        }
+        self.finish();
+        result
+    }
+}

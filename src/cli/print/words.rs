@@ -1,0 +1,44 @@
+//! The words for events: exactly Docker Compose's, since scripts read them.
+
+use orchestrator::event::{Act, ResourceKind};
+
+/// The three forms of an act: while it goes on, when it is done, and what to call it in an error.
+pub(crate) fn going_on(act: Act) -> &'static str {
+    match act {
+        Act::Create => "Creating",
+        Act::Start => "Starting",
+        Act::Stop => "Stopping",
+        Act::Restart => "Restarting",
+        Act::Remove => "Removing",
+        Act::Recreate => "Recreate",
+        Act::Pull => "Pulling",
+        Act::Build => "Building",
+        Act::Wait => "Waiting",
+        Act::Kill => "Killing",
+    }
+}
+
+/// The word once the act is done.
+pub(crate) fn done(act: Act) -> &'static str {
+    match act {
+        Act::Create => "Created",
+        Act::Start | Act::Restart => "Started",
+        Act::Stop => "Stopped",
+        Act::Remove => "Removed",
+        Act::Recreate => "Recreated",
+        Act::Pull => "Pulled",
+        Act::Build => "Built",
+        Act::Wait => "Healthy",
+        Act::Kill => "Killed",
+    }
+}
+
+/// How a resource is called in front of its status: `Container shop-web-1`; images go by their own name.
+pub(crate) fn subject(kind: ResourceKind, name: &str) -> String {
+    match kind {
+        ResourceKind::Network => format!("Network {name}"),
+        ResourceKind::Volume => format!("Volume {name}"),
+        ResourceKind::Container => format!("Container {name}"),
+        ResourceKind::Image => name.to_owned(),
+    }
+}

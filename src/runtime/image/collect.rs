@@ -1,1 +1,132 @@
-//! (being written)
+//! Removes images, and the layers that nothing needs any more.
+
+use std::collections::HashSet;
+use std::fs::TryLockError;
+use std::path::PathBuf;
+
+use crate::Runtime;
+use crate::image::digest::Digest;
+use crate::image::reference::Reference;
+use crate::image::store::{self, StoreError};
+use crate::image::{layers, staging};
+use crate::state::container::ContainerRecord;
+use crate::state::record;
+
+/// What a removal did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// References taken away.
+    pub untagged: Vec<String>,
+    /// The image, when it went.
+    pub deleted: Option<Digest>,
+}
+
+/// Takes a reference away, and the image with its last one; by id, the image with its only reference.
+///
+/// An image that a container was made of stays unless `force`; even then the container keeps its layers.
+pub fn remove(rt: &Runtime, text: &str, force: bool) -> Result<Removed, StoreError> {
+    let missing = || StoreError::NoImage(text.into());
+    let image = store::find(rt, text)?.ok_or_else(missing)?;
+    let named = Reference::parse(text).ok().map(|it| it.to_string()).filter(|it| image.references.contains(it));
+    let mut removed = Removed::default();
+    let going = match named {
+        Some(reference) if image.references.len() > 1 => vec![reference],
+        None if image.references.len() > 1 && !force => {
+            let references = image.references.join(", ");
+            return Err(StoreError::ManyReferences { image: text.into(), references });
+        }
+        Some(_) | None => image.references.clone(),
+    };
+    let last = going.len() == image.references.len();
+    if last && !force {
+        let id = image.id.to_string();
+        if let Some(user) = containers(rt)?.into_iter().find(|container| container.image_id == id) {
+            return Err(StoreError::InUse { image: text.into(), container: user.name });
+        }
+    }
+    for reference in going {
+        store::untag(rt, &Reference::parse(&reference)?)?;
+        removed.untagged.push(reference);
+    }
+    if last {
+        let path = rt.layout.blobs().join(image.id.hex());
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { act: "remove", path, source });
+            }
+            Ok(()) | Err(_) => removed.deleted = Some(image.id),
+        }
+        collect(rt)?;
+    }
+    Ok(removed)
+}
+
+/// Removes every layer that no image, container or pin has, and what killed processes left. Returns the bytes freed.
+///
+/// While another process holds a lease, layers stay for the next collection: it may count on one that no image has yet.
+pub fn collect(rt: &Runtime) -> Result<u64, StoreError> {
+    let garbage = take_garbage(rt)?;
+    let path = rt.layout.staging();
+    staging::collect(rt).map_err(|source| StoreError::Io { act: "clean", path, source })?;
+    Ok(garbage)
+}
+
+/// Moves unneeded layers into a staging directory that nobody holds, so that the lock is held for renames only.
+fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
+    let path = rt.layout.lock("store");
+    let error = |path: PathBuf| move |source| StoreError::Io { act: "collect", path, source };
+    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(error(path.clone()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(0),
+        Err(TryLockError::Error(source)) => return Err(error(path)(source)),
+    }
+    let mut needed: HashSet<String> = HashSet::new();
+    for id in store::ids(rt)? {
+        match store::config(rt, &id) {
+            Ok(config) => needed.extend(config.rootfs.diff_ids.iter().map(Digest::hex)),
+            // A damaged document, or one just removed, keeps nothing.
+            Err(StoreError::Damaged { .. } | StoreError::Config(_) | StoreError::NoImage(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let of_containers = containers(rt)?.into_iter().flat_map(|container| container.layers);
+    needed.extend(of_containers.map(|layer| layer.trim_start_matches("sha256:").to_owned()));
+    let folders = [rt.layout.pins(), rt.layout.layers()];
+    let [pins, there] = folders.map(|folder| {
+        let names = std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        names.map_err(error(folder))
+    });
+    needed.extend(pins?.iter().filter_map(|entry| entry.file_name().into_string().ok()));
+    let bin = rt.layout.staging();
+    let bin = staging::create(rt).map_err(error(bin))?;
+    let mut freed = 0;
+    for entry in there? {
+        let Some(id) = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok()) else { continue };
+        if needed.contains(&id.hex()) {
+            continue;
+        }
+        freed += layers::find(rt, &id).map_or(0, |layer| layer.size);
+        // The directory first: a record alone is no layer.
+        std::fs::rename(entry.path(), bin.path.join(id.hex())).map_err(error(entry.path()))?;
+        let record = rt.layout.layer_record(&id.hex());
+        std::fs::remove_file(&record).map_err(error(record))?;
+    }
+    drop(file);
+    Ok(freed)
+}
+
+/// Every container's record; half-made ones have none yet.
+fn containers(rt: &Runtime) -> Result<Vec<ContainerRecord>, StoreError> {
+    let folder = rt.layout.containers();
+    let error = |source| StoreError::Io { act: "read", path: folder.clone(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(error)? {
+        let id = entry.map_err(error)?.file_name();
+        if let Some(id) = id.to_str() {
+            found.extend(record::read::<ContainerRecord>(&rt.layout.bundle(id).record())?);
+        }
+    }
+    Ok(found)
+}

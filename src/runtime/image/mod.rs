@@ -1,8 +1,10 @@
-//! (rooms of image)
+//! Images as documents and files: names, digests, manifests, configs, and the store that holds them.
+
 pub mod collect;
 pub mod config;
 pub mod digest;
-pub mod load;
+pub mod layers;
 pub mod manifest;
 pub mod reference;
+pub mod staging;
 pub mod store;

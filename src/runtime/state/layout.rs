@@ -29,6 +29,7 @@ impl Layout {
             self.references(),
             self.layers(),
             self.staging(),
+            self.pins(),
             self.build_cache(),
             self.containers(),
             self.networks(),
@@ -50,6 +51,16 @@ impl Layout {
     /// Unpacked layers: `layers/<diff id hex>/` is the overlay lower directory.
     pub fn layers(&self) -> PathBuf {
         self.lib.join("store/layers")
+    }
+
+    /// What is known of one layer, beside its directory.
+    pub fn layer_record(&self, hex: &str) -> PathBuf {
+        self.layers().join(format!("{hex}.json"))
+    }
+
+    /// Layers kept although no image has them, one empty file each: the build cache's.
+    pub fn pins(&self) -> PathBuf {
+        self.lib.join("store/pins")
     }
 
     /// Work in progress on the store's file system: renamed into place, or garbage of a killed process.

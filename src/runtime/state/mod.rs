@@ -1,6 +1,7 @@
 //! What is on disk: where, in which format, and how it is written so that a kill at any instant loses nothing.
 
 pub mod container;
+pub mod image;
 pub mod layout;
 pub mod network;
 pub mod process;

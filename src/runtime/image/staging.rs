@@ -1,0 +1,88 @@
+//! Work in progress: a directory that becomes visible by one rename, or is garbage.
+//!
+//! Its maker holds a `flock` on it; one that nobody holds was left by a killed process, and anybody may remove it.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{CWD, RenameFlags};
+
+use crate::Runtime;
+
+/// A directory of our own, removed when dropped unless published.
+#[derive(Debug)]
+pub struct Staging {
+    /// Where it is until published.
+    pub path: PathBuf,
+    /// Open, and locked.
+    pub directory: File,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Makes an empty staging directory, mode 0755 whatever the umask.
+pub fn create(rt: &Runtime) -> io::Result<Staging> {
+    loop {
+        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = rt.layout.staging().join(name);
+        match DirBuilder::new().mode(0o755).create(&path) {
+            Ok(()) => {}
+            // Left by a killed process that had our number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        }
+        let Ok(directory) = File::open(&path) else { continue };
+        directory.lock()?;
+        // Between mkdir and lock a collector may have taken it for garbage.
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.ino() == directory.metadata()?.ino() => {}
+            Ok(_) | Err(_) => continue,
+        }
+        directory.set_permissions(std::fs::Permissions::from_mode(0o755))?;
+        return Ok(Staging { path, directory });
+    }
+}
+
+impl Staging {
+    /// Moves it to `target`; `false` when something is there already, and then ours is gone.
+    pub fn publish(self, target: &Path) -> io::Result<bool> {
+        publish(&self.path, target)
+    }
+}
+
+/// Moves `source` to `target` unless that exists; says whether it did.
+pub fn publish(source: &Path, target: &Path) -> io::Result<bool> {
+    match rustix::fs::renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Published: nothing is there. Otherwise what can't be removed now is the next collector's.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes what killed processes left, and returns how many directories that were.
+pub fn collect(rt: &Runtime) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(rt.layout.staging())? {
+        let path = entry?.path();
+        let Ok(directory) = File::open(&path) else { continue };
+        match directory.try_lock() {
+            Ok(()) => {
+                std::fs::remove_dir_all(&path)?;
+                removed += 1;
+            }
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(removed)
+}

@@ -1,7 +1,9 @@
 //! Why a command failed: the kind gives the exit code, the failure the message, then come hints.
 
-use compose::{Diagnostic, SourceMap};
+use compose::{Diagnostic, Project, SourceMap};
 use orchestrator::engine::error::{EngineError, ErrorKind};
+use orchestrator::event::Failure;
+use orchestrator::operations::OperationError;
 
 /// What sort of failure it is; scripts tell them apart by the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +24,6 @@ pub(crate) enum Kind {
     Start,
     /// Somebody else holds a port or a name.
     Conflict,
-    /// Waited long enough.
-    Timeout,
     /// The person stopped it.
     Interrupted,
     /// The code of a program that ran in a container; it has said itself what went wrong.
@@ -45,7 +45,6 @@ impl Kind {
             Self::Pull => 6,
             Self::Start => 7,
             Self::Conflict => 8,
-            Self::Timeout => 124,
         }
     }
 }
@@ -57,19 +56,20 @@ pub(crate) enum Source {
     Message(String),
     /// Mistakes in the Compose file.
     Diagnostics(Vec<Diagnostic>, Box<SourceMap>),
-    /// The engine could not do something.
-    Engine(Vec<Failure>),
+    /// An operation on the engine did not reach its end. With the project that it was about, so that the failure
+    /// can be shown at its place in the file.
+    Operation(Box<OperationError>, Option<Box<LoadedProject>>),
     /// It has been said already.
     Said,
 }
 
-/// One failure on an engine, with where it comes from in the Compose file.
+/// A project with the files that it was read from.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
-    /// What failed and why.
-    pub(crate) error: EngineError,
-    /// The service that it was for.
-    pub(crate) service: Option<String>,
+pub(crate) struct LoadedProject {
+    /// The project.
+    pub(crate) project: Project,
+    /// Its files.
+    pub(crate) sources: SourceMap,
 }
 
 /// Why a command failed.
@@ -94,6 +94,12 @@ impl CommandError {
         Self { kind, source: Source::Said, hints: Vec::new() }
     }
 
+    /// Makes an error of an operation that was about `project`.
+    pub(crate) fn operation(error: OperationError, project: Option<&LoadedProject>) -> Self {
+        let kind = error.failures.first().map_or(Kind::Failed, kind_of);
+        Self { kind, source: Source::Operation(Box::new(error), project.cloned().map(Box::new)), hints: Vec::new() }
+    }
+
     /// Adds a hint.
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         self.hints.push(text.into());
@@ -101,18 +107,60 @@ impl CommandError {
     }
 }
 
-impl From<EngineError> for CommandError {
-    fn from(error: EngineError) -> Self {
-        let kind = kind_of(&error);
-        Self { kind, source: Source::Engine(vec![Failure { error, service: None }]), hints: Vec::new() }
+impl From<OperationError> for CommandError {
+    fn from(error: OperationError) -> Self {
+        Self::operation(error, None)
     }
 }
 
-/// Returns the kind of command failure that an engine's failure is.
-pub(crate) fn kind_of(error: &EngineError) -> Kind {
-    match error.kind {
+impl From<EngineError> for CommandError {
+    fn from(error: EngineError) -> Self {
+        OperationError::from(error).into()
+    }
+}
+
+/// Returns the kind of command failure that an operation's failure is: first what the engine says, then what part of
+/// the file asked for it.
+fn kind_of(failure: &Failure) -> Kind {
+    let attribute = failure.path.as_deref().and_then(|path| path.split('.').nth(2)).unwrap_or("");
+    let attribute = attribute.split('[').next().unwrap_or("");
+    match failure.error.kind {
         ErrorKind::Conflict => Kind::Conflict,
-        ErrorKind::Denied | ErrorKind::Unsupported | ErrorKind::Unavailable => Kind::Environment,
-        ErrorKind::NotFound | ErrorKind::Failed => Kind::Failed,
+        ErrorKind::Denied | ErrorKind::Unsupported => Kind::Environment,
+        ErrorKind::NotFound | ErrorKind::Failed | ErrorKind::Unavailable => match attribute {
+            "build" => Kind::Build,
+            "image" | "pull_policy" => Kind::Pull,
+            "healthcheck" | "depends_on" | "command" | "entrypoint" => Kind::Start,
+            _ if failure.error.place.is_some() => Kind::Build,
+            _ if failure.error.kind == ErrorKind::Unavailable => Kind::Environment,
+            _ => Kind::Failed,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(engine: ErrorKind, path: &str) -> Kind {
+        kind_of(&Failure::new(EngineError::new(engine, "x", "y"), Some(path.to_owned())))
+    }
+
+    #[test]
+    fn the_part_of_the_file_tells_what_sort_of_failure_it_is() {
+        assert_eq!(kind(ErrorKind::Failed, "services.web.build"), Kind::Build);
+        assert_eq!(kind(ErrorKind::Unavailable, "services.web.image"), Kind::Pull);
+        assert_eq!(kind(ErrorKind::Failed, "services.db.healthcheck"), Kind::Start);
+        assert_eq!(kind(ErrorKind::Conflict, "services.web.ports[0]"), Kind::Conflict);
+        assert_eq!(kind(ErrorKind::Denied, "services.web.image"), Kind::Environment);
+        assert_eq!(kind(ErrorKind::Failed, "networks.x"), Kind::Failed);
+    }
+
+    #[test]
+    fn in_docker_composes_place_every_failure_of_ours_is_one() {
+        assert_eq!(Kind::Config.exit_code(false), 3);
+        assert_eq!(Kind::Config.exit_code(true), 1);
+        assert_eq!(Kind::Program(42).exit_code(true), 42);
+        assert_eq!(Kind::Interrupted.exit_code(true), 130);
     }
 }

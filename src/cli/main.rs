@@ -1,7 +1,153 @@
 //! The motet binary: hidden re-executions first, then the command line.
 
+mod app;
 mod args;
+mod commands;
 mod error;
 mod print;
 
-fn main() {}
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::app::App;
+use crate::args::global::{AnsiChoice, ProgressStyle};
+use crate::args::{Environment, Settings, hoist};
+use crate::commands::Cli;
+use crate::error::{CommandError, Kind};
+use crate::print::printer::{Printer, Stream};
+use crate::print::{card, json};
+
+fn main() -> ExitCode {
+    let (arguments, called_as) = called(std::env::args_os().collect());
+    if called_as == CalledAs::PluginMetadata {
+        return print_plugin_metadata();
+    }
+    let command = Cli::command();
+    let arguments = hoist::hoist(&command, arguments);
+    let cli = match command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is nothing to report.
+            let _ = error.print();
+            let kind = if error.use_stderr() { Kind::Usage } else { return ExitCode::SUCCESS };
+            return ExitCode::from(kind.exit_code(called_as == CalledAs::DockerCompose));
+        }
+    };
+    let environment = Environment::of_process();
+    let (settings, wrong) = match Settings::new(&cli.global, &environment) {
+        Ok(settings) => (settings, None),
+        Err(why) => {
+            let plain = Settings::new(&cli.global, &Environment::default());
+            (plain.expect("only a variable can be wrong"), Some(CommandError::new(Kind::Usage, why)))
+        }
+    };
+    let printer = Printer::of_process(settings.ansi);
+    let folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    start_traces(&settings);
+    let app = App { args: cli.global, settings, environment, printer, folder };
+    let result = match wrong {
+        Some(error) => Err(error),
+        None => run(&app, cli.verb),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_error(&app, &error);
+            ExitCode::from(error.kind.exit_code(called_as == CalledAs::DockerCompose))
+        }
+    }
+}
+
+fn run(app: &App, verb: commands::Verb) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(Kind::Environment, format!("cannot wait for events: {error}")))?;
+    let result = runtime.block_on(verb.run(app));
+    // Threads that still wait for a container must not keep a finished command.
+    runtime.shutdown_background();
+    result
+}
+
+fn print_error(app: &App, error: &CommandError) {
+    if app.settings.progress == ProgressStyle::Json {
+        if let Some(message) = card::message(error) {
+            app.printer.note(&json::error(&message));
+        }
+        return;
+    }
+    app.printer.write(Stream::Err, card::render(error, &app.look()).as_bytes());
+}
+
+fn start_traces(settings: &Settings) {
+    let Some(filter) = &settings.traces else { return };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_ansi(settings.ansi == AnsiChoice::Always)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// By which name the program was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CalledAs {
+    Motet,
+    /// In Docker Compose's place: its exit codes.
+    DockerCompose,
+    /// By the docker command, which asks what this plug-in is.
+    PluginMetadata,
+}
+
+/// Returns the arguments without what a docker plug-in is given in front, and the name.
+fn called(mut arguments: Vec<OsString>) -> (Vec<OsString>, CalledAs) {
+    let name = arguments.first().map(|first| Path::new(first).file_stem().unwrap_or_default().to_owned());
+    if name.is_none_or(|name| name != "docker-compose") {
+        return (arguments, CalledAs::Motet);
+    }
+    match arguments.get(1).and_then(|first| first.to_str()) {
+        Some("docker-cli-plugin-metadata") => return (arguments, CalledAs::PluginMetadata),
+        // As a plug-in of `docker` the name of the plug-in comes first.
+        Some("compose") => drop(arguments.remove(1)),
+        Some(_) | None => {}
+    }
+    (arguments, CalledAs::DockerCompose)
+}
+
+fn print_plugin_metadata() -> ExitCode {
+    let metadata = serde_json::json!({
+        "SchemaVersion": "0.1.0",
+        "Vendor": "motet",
+        "Version": env!("CARGO_PKG_VERSION"),
+        "ShortDescription": "Brings up a folder of services from its Compose file",
+    });
+    Printer::of_process(AnsiChoice::Never).data(&metadata.to_string());
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: &str, name: CalledAs) {
+        let (arguments, called_as) = called(line.split(' ').map(OsString::from).collect());
+        let arguments: Vec<String> = arguments.into_iter().map(|part| part.into_string().unwrap()).collect();
+        assert_eq!((arguments.join(" ").as_str(), called_as), (expected, name));
+    }
+
+    #[test]
+    fn in_docker_composes_place_it_answers_as_a_plug_in_too() {
+        check("/usr/bin/motet up", "/usr/bin/motet up", CalledAs::Motet);
+        check("/usr/local/bin/docker-compose up", "/usr/local/bin/docker-compose up", CalledAs::DockerCompose);
+        check("docker-compose compose up", "docker-compose up", CalledAs::DockerCompose);
+        let metadata = "docker-compose docker-cli-plugin-metadata";
+        check(metadata, metadata, CalledAs::PluginMetadata);
+    }
+
+    #[test]
+    fn the_grammar_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

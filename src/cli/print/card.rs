@@ -1,40 +1,42 @@
-//! The failure card: what failed, where in the file that comes from, what was written meanwhile, how to mend it.
+//! The failure card: what failed, where in the file that comes from, what was written meanwhile, what was left
+//! behind, how to mend it.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Snippet};
-use compose::{Project, SourceMap, Span};
-use orchestrator::engine::error::{EngineError, Place};
+use orchestrator::engine::error::Place;
+use orchestrator::event::Failure;
+use orchestrator::operations::{Leftover, OperationError};
 
-use crate::error::{CommandError, Failure, Source};
+use crate::error::{CommandError, LoadedProject, Source};
 use crate::print::diagnostic::{self, Look};
-
-/// The project that a command was about, so that a failure can be shown at its place.
-pub(crate) struct Subject<'a> {
-    /// The project.
-    pub(crate) project: &'a Project,
-    /// Its files.
-    pub(crate) sources: &'a SourceMap,
-}
+use crate::print::words;
 
 /// Returns the lines for an error that ends a command; empty if all has been said.
-pub(crate) fn render(error: &CommandError, subject: Option<&Subject<'_>>, look: &Look) -> String {
+pub(crate) fn render(error: &CommandError, look: &Look) -> String {
     match &error.source {
         Source::Said => String::new(),
         Source::Message(message) => sentence(message, &error.hints, look),
         Source::Diagnostics(diagnostics, sources) => {
-            let mut text: String =
-                diagnostics.iter().map(|diagnostic| diagnostic::render(diagnostic, sources, look) + "\n").collect();
-            text.truncate(text.trim_end().len());
-            text.push('\n');
-            text
+            let cards: Vec<String> =
+                diagnostics.iter().map(|diagnostic| diagnostic::render(diagnostic, sources, look)).collect();
+            cards.join("\n")
         }
-        Source::Engine(failures) => {
-            let mut text = String::new();
-            for (index, failure) in failures.iter().enumerate() {
-                let hints = if index + 1 == failures.len() { error.hints.as_slice() } else { &[] };
-                text.push_str(&card(failure, hints, subject, look));
-            }
-            text
+        Source::Operation(operation, project) => {
+            let hints: Vec<&str> = operation.hints.iter().chain(&error.hints).map(String::as_str).collect();
+            operation_cards(operation, project.as_deref(), &hints, look)
         }
+    }
+}
+
+/// Returns the message alone, in one line, for machines.
+pub(crate) fn message(error: &CommandError) -> Option<String> {
+    match &error.source {
+        Source::Said => None,
+        Source::Message(message) => Some(message.clone()),
+        Source::Diagnostics(diagnostics, _) => {
+            let messages: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
+            Some(messages.join("; "))
+        }
+        Source::Operation(operation, _) => Some(operation.to_string()),
     }
 }
 
@@ -46,72 +48,164 @@ fn sentence(message: &str, hints: &[String], look: &Look) -> String {
     look.renderer().render(&[group]) + "\n"
 }
 
-fn card(failure: &Failure, hints: &[String], subject: Option<&Subject<'_>>, look: &Look) -> String {
+fn operation_cards(operation: &OperationError, project: Option<&LoadedProject>, hints: &[&str], look: &Look) -> String {
+    let mut cards = Vec::new();
+    let left = left_behind(&operation.left_behind);
+    for (index, failure) in operation.failures.iter().enumerate() {
+        let is_last = index + 1 == operation.failures.len();
+        let (left, hints) = if is_last { (left.as_deref(), hints) } else { (None, [].as_slice()) };
+        cards.push(card(failure, project, left, hints, look));
+    }
+    cards.join("\n")
+}
+
+fn card(failure: &Failure, project: Option<&LoadedProject>, left: Option<&str>, hints: &[&str], look: &Look) -> String {
     let error = &failure.error;
     let mut group = Group::with_title(Level::ERROR.primary_title(error.message.as_str()));
     if let Some(place) = &error.place {
         group = with_place(group, place);
     }
-    let (path, span, text);
-    if let Some(subject) = subject
-        && let Some(found) = span_of(failure, subject.project)
-        && let Some(source) = subject.sources.get(found.file)
+    if let Some(path) = &failure.path
+        && let Some(loaded) = project
+        && let Some(span) = loaded.project.span(path)
+        && let Some(source) = loaded.sources.get(span.file)
     {
-        (path, span, text) = (look.path(&source.path), diagnostic::range(found, &source.text), source.text.as_str());
-        let mark = AnnotationKind::Primary.span(span);
-        group = group.element(Snippet::source(text).path(path).fold(true).annotation(mark));
+        let mark = AnnotationKind::Primary.span(diagnostic::range(span, &source.text));
+        let snippet = Snippet::source(source.text.as_str()).path(look.path(&source.path)).fold(true);
+        group = group.element(snippet.annotation(mark.label(format!("{path} asks for it"))));
     }
     let output = error.output.join("\n");
     if !output.is_empty() {
-        group = group.element(Level::NOTE.with_name("output").message(output.as_str()));
+        group = group.element(Level::NOTE.with_name("output").message(output));
     }
-    for hint in error.hints.iter().chain(hints) {
-        group = group.element(Level::HELP.message(hint.as_str()));
+    if !failure.blocked.is_empty() {
+        let names: Vec<String> = failure.blocked.iter().map(|name| format!("`{name}`")).collect();
+        group = group.element(Level::NOTE.message(format!("not started because of it: {}", names.join(", "))));
+    }
+    if let Some(left) = left {
+        group = group.element(Level::NOTE.message(left.to_owned()));
+    }
+    for hint in error.hints.iter().map(String::as_str).chain(hints.iter().copied()) {
+        group = group.element(Level::HELP.message(hint));
     }
     look.renderer().render(&[group]) + "\n"
 }
 
+fn left_behind(left: &[Leftover]) -> Option<String> {
+    if left.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = left
+        .iter()
+        .map(|left| {
+            let name = words::subject(left.kind, &left.name);
+            if left.state.is_empty() { name } else { format!("{name} ({})", left.state) }
+        })
+        .collect();
+    Some(format!("left behind: {}; `down` takes them away", names.join(", ")))
+}
+
 /// Adds a line of a file that only the engine has read.
 fn with_place<'a>(group: Group<'a>, place: &'a Place) -> Group<'a> {
-    if place.text.is_empty() {
+    let text = place.text.trim_end();
+    if text.is_empty() {
         return group.element(Origin::path(place.file.as_str()).line(place.line as usize));
     }
-    let snippet = Snippet::source(place.text.as_str())
-        .line_start(place.line as usize)
-        .path(place.file.as_str())
-        .annotation(AnnotationKind::Primary.span(0..place.text.trim_end().len()));
-    group.element(snippet)
+    let start = text.len() - text.trim_start().len();
+    let mark = AnnotationKind::Primary.span(start..text.len());
+    let snippet = Snippet::source(text).line_start(place.line as usize).path(place.file.as_str());
+    group.element(snippet.annotation(mark))
 }
 
-/// Returns where in the Compose file a failure comes from: the attribute that asked for what failed, or else the
-/// service.
-fn span_of(failure: &Failure, project: &Project) -> Option<Span> {
-    let service = failure.service.as_deref()?;
-    attribute(&failure.error, service, project)
-        .and_then(|path| project.spans.get(&path).copied())
-        .or_else(|| project.span(&format!("services.{service}")))
-}
+#[cfg(test)]
+mod tests {
+    use compose::{Project, SourceMap, Span};
+    use expect_test::{Expect, expect};
+    use orchestrator::engine::error::{EngineError, ErrorKind};
+    use orchestrator::event::ResourceKind;
 
-/// Guesses the attribute from what the failure is about.
-fn attribute(error: &EngineError, service: &str, project: &Project) -> Option<String> {
-    let model = project.services.get(service)?;
-    let at = |attribute: &str| Some(format!("services.{service}.{attribute}"));
-    if let Some(port) = error.resource.strip_prefix("host port ") {
-        let number = port.split(['/', ' ']).next().unwrap_or(port);
-        let index = model.ports.iter().position(|port| port.published.as_deref() == Some(number))?;
-        return at(&format!("ports[{index}]"));
+    use super::*;
+
+    const FILE: &str = "services:\n  web:\n    build: .\n    ports: [\"18181:80\"]\n";
+
+    fn loaded() -> LoadedProject {
+        let mut sources = SourceMap::default();
+        let file = sources.add("/shop/compose.yaml".into(), FILE.into());
+        let mut project = Project { name: "shop".into(), ..Project::default() };
+        for (path, part) in [("services.web.build", "build"), ("services.web.ports[0]", "\"18181:80\"")] {
+            let start = FILE.find(part).unwrap();
+            let span = Span { file, start: start as u32, end: (start + part.len()) as u32 };
+            project.spans.insert(path.into(), span);
+        }
+        LoadedProject { project, sources }
     }
-    if error.place.is_some() {
-        return at("build");
+
+    fn check(operation: OperationError, expected: Expect) {
+        let error = CommandError::operation(operation, Some(&loaded()));
+        let look = Look { colour: false, width: None, folder: "/shop".into() };
+        expected.assert_eq(&render(&error, &look));
     }
-    if error.resource.starts_with("image") {
-        return at(if model.image.is_some() { "image" } else { "build" });
+
+    #[test]
+    fn a_failing_run_shows_its_line_its_output_and_who_asked() {
+        let mut error = EngineError::new(ErrorKind::Failed, "image shop-web", "`RUN make` ended with exit code 127")
+            .hint("127 means that a program was not found");
+        error.output = vec!["compiling".into(), "sh: make: not found".into()];
+        error.place = Some(Place { file: "Dockerfile".into(), line: 3, text: "RUN make\n".into() });
+        check(
+            Failure::new(error, Some("services.web.build".into())).into(),
+            expect![[r#"
+            error: `RUN make` ended with exit code 127
+             --> Dockerfile:3:1
+              |
+            3 | RUN make
+              | ^^^^^^^^
+              |
+             ::: compose.yaml:3:5
+              |
+            3 |     build: .
+              |     ^^^^^ services.web.build asks for it
+              |
+              = output: compiling
+                        sh: make: not found
+              = help: 127 means that a program was not found
+        "#]],
+        );
     }
-    if error.resource.starts_with("healthcheck") || error.message.contains("unhealthy") {
-        return at("healthcheck");
+
+    #[test]
+    fn a_taken_port_shows_its_place_and_what_was_left() {
+        let error = EngineError::new(ErrorKind::Conflict, "host port 18181", "host port 18181 is held by pid 42 `nc`");
+        let mut failure = Failure::new(error, Some("services.web.ports[0]".into()));
+        failure.blocked = vec!["proxy".into()];
+        let mut operation = OperationError::from(failure);
+        let (kind, name) = (ResourceKind::Container, "shop-db-1".to_owned());
+        operation.left_behind.push(Leftover { kind, name, state: "running".into() });
+        check(
+            operation,
+            expect![[r#"
+            error: host port 18181 is held by pid 42 `nc`
+             --> compose.yaml:4:13
+              |
+            4 |     ports: ["18181:80"]
+              |             ^^^^^^^^^^ services.web.ports[0] asks for it
+              |
+              = note: not started because of it: `proxy`
+              = note: left behind: Container shop-db-1 (running); `down` takes them away
+        "#]],
+        );
     }
-    if error.message.starts_with("cannot run") {
-        return at(if model.command.is_some() { "command" } else { "entrypoint" });
+
+    #[test]
+    fn a_sentence_has_its_hints_below() {
+        let error = CommandError::new(crate::error::Kind::Usage, "no such service: wbe").hint("did you mean `web`?");
+        let look = Look { colour: false, width: None, folder: "/shop".into() };
+        expect![[r#"
+            error: no such service: wbe
+             |
+             = help: did you mean `web`?
+        "#]]
+        .assert_eq(&render(&error, &look));
+        assert_eq!(message(&error).unwrap(), "no such service: wbe");
     }
-    None
 }

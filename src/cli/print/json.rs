@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::print::{plain, words};
 
-/// Returns the object for `event`.
-pub(crate) fn line(event: &Event) -> String {
-    object(event).to_string()
+/// Returns the object for `event`, if it is worth one.
+pub(crate) fn line(event: &Event) -> Option<String> {
+    object(event).map(|object| object.to_string())
 }
 
 /// Returns the object for an error that ends the command.
@@ -15,8 +15,8 @@ pub(crate) fn error(message: &str) -> String {
     json!({ "error": true, "message": message }).to_string()
 }
 
-fn object(event: &Event) -> Value {
-    match event {
+fn object(event: &Event) -> Option<Value> {
+    Some(match event {
         Event::Started { kind, name, act } => {
             json!({ "id": words::subject(*kind, name), "status": words::going_on(*act) })
         }
@@ -27,7 +27,8 @@ fn object(event: &Event) -> Value {
         }
         Event::Progress { subject, progress } => progress_object(subject, progress),
         Event::Warning(text) => json!({ "warning": true, "message": text }),
-    }
+        Event::Attach(_) => return None,
+    })
 }
 
 fn progress_object(subject: &str, progress: &Progress) -> Value {
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn an_event_is_an_object_with_id_and_status() {
         let done = Event::Done { kind: ResourceKind::Container, name: "shop-web-1".into(), act: Act::Start };
-        assert_eq!(line(&done), r#"{"id":"Container shop-web-1","status":"Started"}"#);
+        assert_eq!(line(&done).unwrap(), r#"{"id":"Container shop-web-1","status":"Started"}"#);
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl<'p> LogPrinter<'p> {
     }
 }
 
+/// Returns the name of a container without that of its project: `web-1` for `shop-web-1`.
+pub(crate) fn short_name<'n>(container: &'n str, project: &str) -> &'n str {
+    let rest = container.strip_prefix(project).and_then(|rest| rest.strip_prefix(['-', '_']));
+    rest.filter(|rest| !rest.is_empty()).unwrap_or(container)
+}
+
 /// Returns the colour of a name: the same in every run, whatever else runs. Replicas of one service differ.
 fn colour_of(name: &str) -> u8 {
     // FNV-1a: the standard library's hasher is not promised to stay the same.
@@ -117,6 +123,14 @@ mod tests {
             LogPrinter::new(printer, dress, ["web-1"]).line("web-1", &line(LogStream::Stdout, "hello"));
         });
         assert_eq!(out, "1970-01-01T00:00:01.500000000Z hello\n");
+    }
+
+    #[test]
+    fn a_container_is_called_by_its_service_unless_it_has_a_name_of_its_own() {
+        assert_eq!(short_name("shop-web-1", "shop"), "web-1");
+        assert_eq!(short_name("shop_web_1", "shop"), "web_1");
+        assert_eq!(short_name("shopkeeper", "shop"), "shopkeeper");
+        assert_eq!(short_name("shop-", "shop"), "shop-");
     }
 
     #[test]

@@ -10,5 +10,5 @@ pub(crate) mod printer;
 pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod table;
-pub(crate) mod urls;
+pub(crate) mod template;
 pub(crate) mod words;

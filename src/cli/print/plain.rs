@@ -14,6 +14,7 @@ pub(crate) fn line(event: &Event) -> Option<String> {
         Event::Failed { kind, name, .. } => format!(" {}  Error", words::subject(*kind, name)),
         Event::Progress { subject, progress } => progress_line(subject, progress)?,
         Event::Warning(text) => format!("warning: {text}"),
+        Event::Attach(_) => return None,
     })
 }
 

@@ -31,10 +31,10 @@ pub(crate) struct Reporter<'p> {
 
 impl<'p> Reporter<'p> {
     /// Chooses the dress: rows only where the cursor can be moved.
-    pub(crate) fn new(printer: &'p Printer, settings: &Settings) -> Self {
+    pub(crate) fn new(printer: &'p Printer, settings: &Settings, style: ProgressStyle) -> Self {
         let stream = if settings.progress_on_stdout { Stream::Out } else { Stream::Err };
         let can_redraw = printer.is_terminal(stream) && settings.ansi != AnsiChoice::Never;
-        let dress = match settings.progress {
+        let dress = match style {
             ProgressStyle::Auto | ProgressStyle::Tty if can_redraw => Dress::Rows(Rows::new(printer, stream)),
             ProgressStyle::Auto | ProgressStyle::Tty | ProgressStyle::Plain => Dress::Plain,
             ProgressStyle::Json => Dress::Json,
@@ -47,7 +47,7 @@ impl<'p> Reporter<'p> {
     pub(crate) fn event(&mut self, event: &Event) {
         let line = match &mut self.dress {
             Dress::Rows(rows) => return rows.event(event),
-            Dress::Json => Some(json::line(event)),
+            Dress::Json => json::line(event),
             Dress::Plain | Dress::Quiet if matches!(event, Event::Warning(_)) => {
                 if let Event::Warning(text) = event {
                     self.printer.warn(text);
@@ -69,6 +69,11 @@ impl<'p> Reporter<'p> {
         }
     }
 
+    /// Says whether time is seen to pass.
+    pub(crate) fn draws(&self) -> bool {
+        matches!(self.dress, Dress::Rows(_))
+    }
+
     /// Ends the display.
     pub(crate) fn finish(&mut self) {
         if let Dress::Rows(rows) = &mut self.dress {
@@ -85,7 +90,7 @@ impl<'p> Reporter<'p> {
         let mut operation = std::pin::pin!(operation);
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let draws = matches!(self.dress, Dress::Rows(_));
+        let draws = self.draws();
         let result = loop {
             tokio::select! {
                 biased;

@@ -1,0 +1,88 @@
+//! `build`: builds the images of services that have a `build` section.
+
+use std::collections::BTreeMap;
+
+use orchestrator::operations::build::{BuildOptions, build};
+
+use crate::app::{App, Warnings};
+use crate::args::Environment;
+use crate::args::global::ProgressStyle;
+use crate::commands::services;
+use crate::error::CommandError;
+
+/// Build the images
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Set a build argument, over that of the file; without a value, from the environment
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    build_arg: Vec<String>,
+
+    /// Do every step again
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Pull base images even if they are there
+    #[arg(long)]
+    pull: bool,
+
+    /// Build what the services depend on too
+    #[arg(long)]
+    with_dependencies: bool,
+
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
+    let loaded = app.load(&[], Warnings::Shown)?;
+    services::check(&args.services, &loaded.project)?;
+    if app.settings.dry_run {
+        for (name, service) in &loaded.project.services {
+            if service.build.is_some() && (args.services.is_empty() || args.services.contains(name)) {
+                app.printer.data(&format!("build image for `{name}`"));
+            }
+        }
+        return Ok(());
+    }
+    let engine = app.engine()?;
+    let options = BuildOptions {
+        services: args.services,
+        no_cache: args.no_cache,
+        pull: args.pull,
+        args: build_arguments(&args.build_arg, &app.environment),
+        no_bootstrap: app.settings.no_bootstrap,
+        with_dependencies: args.with_dependencies,
+    };
+    let style = if args.quiet { ProgressStyle::Quiet } else { app.settings.progress };
+    app.run_in(style, Some(&loaded), |events| build(engine, &loaded.project, &options, events)).await?;
+    Ok(())
+}
+
+/// Reads `KEY=VALUE` and `KEY`; a `KEY` that the environment lacks is dropped.
+fn build_arguments(given: &[String], environment: &Environment) -> BTreeMap<String, Option<String>> {
+    let value = |text: &String| match text.split_once('=') {
+        Some((key, value)) => Some((key.to_owned(), Some(value.to_owned()))),
+        None => environment.0.get(text).map(|value| (text.clone(), Some(value.clone()))),
+    };
+    given.iter().filter_map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_without_value_comes_from_the_environment() {
+        let environment = Environment::from([("B", "from outside")]);
+        let given = ["A=1=2", "B", "C"].map(str::to_owned);
+        let arguments = build_arguments(&given, &environment);
+        assert_eq!(arguments["A"].as_deref(), Some("1=2"));
+        assert_eq!(arguments["B"].as_deref(), Some("from outside"));
+        assert!(!arguments.contains_key("C"));
+    }
+}

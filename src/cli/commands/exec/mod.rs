@@ -1,0 +1,6 @@
+//! `exec`: runs a program in a running container.
+
+pub(crate) mod run;
+pub(crate) mod terminal;
+
+pub(crate) use run::{Args, run};

@@ -1,0 +1,102 @@
+//! `logs`: what the containers wrote, merged into one stream.
+
+use std::time::SystemTime;
+
+use orchestrator::engine::log::LogQuery;
+use orchestrator::operations::logs::stream;
+use orchestrator::operations::ps::list;
+use orchestrator::operations::scope::Scope;
+
+use crate::app::{App, Interrupts};
+use crate::args::moment::parse_moment;
+use crate::commands::services;
+use crate::error::{CommandError, Kind};
+use crate::print::logs::{LogDress, LogPrinter, short_name};
+
+/// Show what the containers wrote
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Go on with new lines as they come
+    #[arg(short, long)]
+    follow: bool,
+
+    /// Only the last N lines of each container; `all` for every one
+    #[arg(short = 'n', long, value_name = "N", default_value = "all", value_parser = parse_tail, allow_hyphen_values = true)]
+    tail: Tail,
+
+    /// When each line was written
+    #[arg(short, long)]
+    timestamps: bool,
+
+    /// Not before this moment: `10m`, `2026-01-31T08:00:00Z`
+    #[arg(long, value_name = "MOMENT")]
+    since: Option<String>,
+
+    /// Not after this moment
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<String>,
+
+    /// No colour
+    #[arg(long)]
+    no_color: bool,
+
+    /// Only what the programs wrote
+    #[arg(long)]
+    no_log_prefix: bool,
+
+    /// Only the replica of this number
+    #[arg(long, value_name = "N")]
+    index: Option<u32>,
+
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tail(Option<u64>);
+
+fn parse_tail(text: &str) -> Result<Tail, String> {
+    if text == "all" || text.starts_with('-') {
+        return Ok(Tail(None));
+    }
+    text.parse().map(|lines| Tail(Some(lines))).map_err(|_| "write a number of lines, or `all`".to_owned())
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
+    let target = app.target()?;
+    if let Some(loaded) = &target.loaded {
+        services::check(&args.services, &loaded.project)?;
+    }
+    let now = SystemTime::now();
+    let moment = |text: &Option<String>| {
+        text.as_deref()
+            .map(|text| parse_moment(text, now))
+            .transpose()
+            .map_err(|why| CommandError::new(Kind::Usage, why))
+    };
+    let query =
+        LogQuery { follow: args.follow, tail: args.tail.0, since: moment(&args.since)?, until: moment(&args.until)? };
+    let engine = app.engine()?;
+    let scope = Scope { services: args.services, index: args.index, one_offs: false };
+    let containers = list(engine.clone(), &target.name, &scope).await?;
+    let names: Vec<String> =
+        containers.iter().map(|replica| short_name(&replica.container.name, &target.name).to_owned()).collect();
+    let dress = LogDress { no_prefix: args.no_log_prefix, timestamps: args.timestamps, no_colour: args.no_color };
+    let mut logs = LogPrinter::new(&app.printer, dress, names.iter().map(String::as_str));
+
+    let mut entries = stream(engine, &target.name, &scope, query).await?;
+    let mut interrupts = Interrupts::listen()?;
+    loop {
+        tokio::select! {
+            entry = entries.recv() => match entry {
+                Some(entry) => logs.line(short_name(&entry.container, &target.name), &entry.line),
+                None => return Ok(()),
+            },
+            () = interrupts.next() => return Err(CommandError::silent(Kind::Interrupted)),
+        }
+        if app.printer.is_closed() {
+            return Ok(());
+        }
+    }
+}

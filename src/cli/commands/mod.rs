@@ -1,0 +1,135 @@
+//! The verbs: a file each, its flags (the doc comments are the help) and its `run`.
+
+pub(crate) mod build;
+pub(crate) mod config;
+pub(crate) mod create;
+pub(crate) mod down;
+pub(crate) mod exec;
+pub(crate) mod images;
+pub(crate) mod kill;
+pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod ls;
+pub(crate) mod port;
+pub(crate) mod ps;
+pub(crate) mod pull;
+pub(crate) mod restart;
+pub(crate) mod rm;
+pub(crate) mod services;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod up;
+pub(crate) mod version;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::app::App;
+use crate::args::GlobalArgs;
+use crate::error::CommandError;
+
+/// Brings up a folder of services from its Compose file
+#[derive(Debug, Parser)]
+#[command(
+    name = "motet",
+    bin_name = "motet",
+    version,
+    disable_version_flag = true,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_long_help = "\
+Examples:
+  motet up -d --wait             bring the services up and return when they are healthy
+  motet logs -f web              follow what `web` writes
+  motet exec web sh              open a shell in `web`
+  motet down -v                  take everything down, volumes too
+
+Exit codes:
+  0 done   1 failed   2 wrong command line   3 wrong Compose file   4 this host lacks something
+  5 a build failed   6 a pull failed   7 a service did not start or get healthy   8 a port or name is taken
+  130 interrupted   exec and up --exit-code-from: the program's own
+  Called as `docker-compose`, all of 1 to 8 are 1."
+)]
+pub(crate) struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+
+    /// Print the version
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Create and start the services
+    Up(Box<up::Args>),
+    /// Stop and remove the containers and networks
+    Down(down::Args),
+    /// List the containers
+    Ps(ps::Args),
+    /// Show what the containers wrote
+    Logs(logs::Args),
+    /// Run a program in a running container
+    Exec(exec::Args),
+    /// Build the images
+    Build(build::Args),
+    /// Pull the images
+    Pull(pull::Args),
+    /// Load images from an archive
+    Load(load::Args),
+    /// Create the containers without starting them
+    Create(create::Args),
+    /// Start the containers that are there
+    Start(start::Args),
+    /// Stop the containers and keep them
+    Stop(stop::Args),
+    /// Stop and start the containers
+    Restart(restart::Args),
+    /// Send a signal to the containers
+    Kill(kill::Args),
+    /// Remove stopped containers
+    Rm(rm::Args),
+    /// Print the Compose file as it is understood
+    #[command(alias = "convert")]
+    Config(config::Args),
+    /// List the images that the containers were made from
+    Images(images::Args),
+    /// Print where a port of a service is published
+    Port(port::Args),
+    /// List the projects
+    Ls(ls::Args),
+    /// Print the version
+    Version(version::Args),
+}
+
+impl Verb {
+    /// Does it.
+    pub(crate) async fn run(self, app: &App) -> Result<(), CommandError> {
+        match self {
+            Self::Up(args) => up::run(*args, app).await,
+            Self::Down(args) => down::run(args, app).await,
+            Self::Ps(args) => ps::run(args, app).await,
+            Self::Logs(args) => logs::run(args, app).await,
+            Self::Exec(args) => exec::run(args, app).await,
+            Self::Build(args) => build::run(args, app).await,
+            Self::Pull(args) => pull::run(args, app).await,
+            Self::Load(args) => load::run(args, app).await,
+            Self::Create(args) => create::run(args, app).await,
+            Self::Start(args) => start::run(args, app).await,
+            Self::Stop(args) => stop::run(args, app).await,
+            Self::Restart(args) => restart::run(args, app).await,
+            Self::Kill(args) => kill::run(args, app).await,
+            Self::Rm(args) => rm::run(args, app).await,
+            Self::Config(args) => config::run(&args, app),
+            Self::Images(args) => images::run(args, app).await,
+            Self::Port(args) => port::run(args, app).await,
+            Self::Ls(args) => ls::run(args, app).await,
+            Self::Version(args) => version::run(&args, app),
+        }
+    }
+}

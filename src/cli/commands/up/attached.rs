@@ -1,0 +1,328 @@
+//! `up` that stays: shows what the containers write from their first line on, and stops what it started when the
+//! person or a container says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use orchestrator::engine::Engine;
+use orchestrator::engine::container::{ContainerId, ContainerState};
+use orchestrator::event::{Attachment, Event, Progress};
+use orchestrator::operations::OperationError;
+use orchestrator::operations::stop::{StopOptions, kill, stop};
+use orchestrator::operations::up::{UpOptions, up};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::app::{App, Interrupts};
+use crate::commands::up::listen::{Heard, listen};
+use crate::commands::up::run::print_urls;
+use crate::error::{CommandError, Kind, LoadedProject};
+use crate::print::logs::{LogDress, LogPrinter, short_name};
+use crate::print::report::Reporter;
+
+/// When an attached `up` ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// When the last container has ended.
+    WhenAllHaveEnded,
+    /// When the first one ends, with its code.
+    AtFirstExit,
+    /// When the first one ends with a code that is not 0, with that code.
+    AtFirstFailure,
+    /// When the first one ends, with the code of this service.
+    CodeOf(String),
+}
+
+/// How to stay.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Services whose lines are shown.
+    pub(crate) shown: BTreeSet<String>,
+    /// How lines are dressed.
+    pub(crate) dress: LogDress,
+    /// When to end.
+    pub(crate) ending: Ending,
+    /// `-t`
+    pub(crate) grace: Option<Duration>,
+    /// Services to stop at the end; empty: all.
+    pub(crate) stopped: Vec<String>,
+}
+
+/// Grace of a container that says nothing else.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Brings the project up and stays with it.
+pub(crate) async fn run(
+    app: &App,
+    engine: Arc<dyn Engine>,
+    loaded: &LoadedProject,
+    up_options: &UpOptions,
+    options: &Options,
+) -> Result<(), CommandError> {
+    let mut session = Session::new(app, engine.clone(), loaded, options)?;
+    let (sender, events) = unbounded_channel();
+    let bringing_up = up(engine, &loaded.project, up_options, sender);
+    match session.drive(bringing_up, events, None).await {
+        Driven::Done(Ok(report)) => print_urls(app, &report),
+        Driven::Done(Err(error)) => {
+            session.reporter.finish();
+            return Err(CommandError::operation(error, Some(loaded)));
+        }
+        Driven::Interrupted => {
+            session.stop(Reason::Person).await?;
+            return Err(CommandError::silent(Kind::Interrupted));
+        }
+    }
+    session.reporter.finish();
+    match session.stay().await {
+        Stayed::AllEnded => Ok(()),
+        Stayed::Interrupted => {
+            session.stop(Reason::Person).await?;
+            Err(CommandError::silent(Kind::Interrupted))
+        }
+        Stayed::Ended { code } => {
+            session.stop(Reason::Container).await?;
+            let code = match &options.ending {
+                Ending::CodeOf(service) => session.codes.get(service).copied().unwrap_or(code),
+                Ending::WhenAllHaveEnded | Ending::AtFirstExit | Ending::AtFirstFailure => code,
+            };
+            match u8::try_from(code) {
+                Ok(0) => Ok(()),
+                Ok(code) => Err(CommandError::silent(Kind::Program(code))),
+                Err(_) => Err(CommandError::silent(Kind::Program(255))),
+            }
+        }
+    }
+}
+
+enum Driven<T> {
+    Done(Result<T, OperationError>),
+    Interrupted,
+}
+
+enum Stayed {
+    AllEnded,
+    Interrupted,
+    Ended { code: i32 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Person,
+    Container,
+}
+
+struct Session<'a> {
+    app: &'a App,
+    engine: Arc<dyn Engine>,
+    loaded: &'a LoadedProject,
+    options: &'a Options,
+    reporter: Reporter<'a>,
+    logs: LogPrinter<'a>,
+    interrupts: Interrupts,
+    say: UnboundedSender<(Attachment, Heard)>,
+    heard: UnboundedReceiver<(Attachment, Heard)>,
+    /// Containers that are listened to, and whether they have ended.
+    ended: BTreeMap<ContainerId, bool>,
+    /// First exit code of each service.
+    codes: BTreeMap<String, i32>,
+    /// Code of the container whose end ends all.
+    last_word: Option<i32>,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        app: &'a App,
+        engine: Arc<dyn Engine>,
+        loaded: &'a LoadedProject,
+        options: &'a Options,
+    ) -> Result<Self, CommandError> {
+        let (say, heard) = unbounded_channel();
+        // Names of the first replicas, so that the first lines line up with the later ones.
+        let names = loaded.project.services.iter().filter(|(name, _)| options.shown.contains(*name));
+        let names: Vec<String> = names
+            .map(|(name, service)| service.container_name.clone().unwrap_or_else(|| format!("{name}-1")))
+            .collect();
+        Ok(Self {
+            app,
+            engine,
+            loaded,
+            options,
+            reporter: Reporter::new(&app.printer, &app.settings, app.settings.progress),
+            logs: LogPrinter::new(&app.printer, options.dress, names.iter().map(String::as_str)),
+            interrupts: Interrupts::listen()?,
+            say,
+            heard,
+            ended: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            last_word: None,
+        })
+    }
+
+    /// Runs an operation while lines are shown. `countdown`: say how much of this grace is left.
+    async fn drive<T>(
+        &mut self,
+        operation: impl Future<Output = Result<T, OperationError>>,
+        mut events: UnboundedReceiver<Event>,
+        countdown: Option<Duration>,
+    ) -> Driven<T> {
+        let mut operation = std::pin::pin!(operation);
+        let mut frames = interval(Duration::from_millis(100));
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let begin = Instant::now();
+        let result = loop {
+            tokio::select! {
+                biased;
+                () = self.interrupts.next() => return Driven::Interrupted,
+                Some(event) = events.recv() => self.event(&event),
+                Some((attachment, heard)) = self.heard.recv() => self.hear(&attachment, heard),
+                result = &mut operation => break result,
+                _ = frames.tick(), if self.reporter.draws() => {
+                    if let Some(grace) = countdown {
+                        self.reporter.event(&seconds_left(grace.saturating_sub(begin.elapsed())));
+                    }
+                    self.reporter.tick();
+                }
+            }
+            if self.app.printer.is_closed() {
+                return Driven::Interrupted;
+            }
+        };
+        while let Ok(event) = events.try_recv() {
+            self.event(&event);
+        }
+        Driven::Done(result)
+    }
+
+    /// Shows lines until the end.
+    async fn stay(&mut self) -> Stayed {
+        loop {
+            if let Some(code) = self.last_word {
+                return Stayed::Ended { code };
+            }
+            if self.ended.values().all(|ended| *ended) {
+                return Stayed::AllEnded;
+            }
+            tokio::select! {
+                biased;
+                () = self.interrupts.next() => return Stayed::Interrupted,
+                Some((attachment, heard)) = self.heard.recv() => self.hear(&attachment, heard),
+            }
+            if self.app.printer.is_closed() {
+                return Stayed::Interrupted;
+            }
+        }
+    }
+
+    /// Stops what was started; a second Ctrl-C kills it.
+    async fn stop(&mut self, reason: Reason) -> Result<(), CommandError> {
+        self.reporter.finish();
+        self.reporter = Reporter::new(&self.app.printer, &self.app.settings, self.app.settings.progress);
+        if reason == Reason::Person {
+            // On a line of its own: the terminal has just echoed `^C`.
+            self.app.printer.note("\nGracefully Stopping... press Ctrl+C again to force");
+        }
+        let services = self.options.stopped.clone();
+        let stop_options = StopOptions { services: services.clone(), timeout: self.options.grace };
+        let (name, project) = (self.loaded.project.name.clone(), &self.loaded.project);
+        let (sender, events) = unbounded_channel();
+        let stopping = stop(self.engine.clone(), &name, Some(project), &stop_options, sender);
+        let driven = self.drive(stopping, events, Some(self.grace())).await;
+        let result = match driven {
+            Driven::Done(result) => result,
+            Driven::Interrupted => {
+                let (sender, events) = unbounded_channel();
+                let killing = kill(self.engine.clone(), &name, &services, "SIGKILL", sender);
+                match self.drive(killing, events, None).await {
+                    Driven::Done(result) => result,
+                    Driven::Interrupted => Ok(()),
+                }
+            }
+        };
+        // What they said last is still on its way.
+        while !self.ended.values().all(|ended| *ended) && result.is_ok() {
+            let patience = tokio::time::timeout(Duration::from_secs(1), self.heard.recv());
+            let Ok(Some((attachment, heard))) = patience.await else { break };
+            self.hear(&attachment, heard);
+        }
+        self.reporter.finish();
+        result.map_err(|error| CommandError::operation(error, Some(self.loaded)))
+    }
+
+    /// The longest grace of the services that are stopped.
+    fn grace(&self) -> Duration {
+        let own =
+            self.loaded.project.services.values().map(|service| {
+                service.stop_grace_period.map_or(DEFAULT_GRACE, compose::model::duration::Duration::to_std)
+            });
+        self.options.grace.or_else(|| own.max()).unwrap_or(DEFAULT_GRACE)
+    }
+
+    fn event(&mut self, event: &Event) {
+        let Event::Attach(attachment) = event else { return self.reporter.event(event) };
+        if self.ended.insert(attachment.id.clone(), false).is_some() {
+            return;
+        }
+        let with_lines = self.options.shown.contains(&attachment.service);
+        // Owned by the channel: it ends when nobody receives any more.
+        tokio::spawn(listen(self.engine.clone(), attachment.clone(), with_lines, self.say.clone()));
+    }
+
+    fn hear(&mut self, attachment: &Attachment, heard: Heard) {
+        let name = short_name(&attachment.name, &self.loaded.project.name).to_owned();
+        match heard {
+            Heard::Line(line) => self.logs.line(&name, &line),
+            Heard::Deaf(why) => {
+                self.app.printer.warn(&format!("cannot listen to `{name}`: {why}"));
+                self.ended.insert(attachment.id.clone(), true);
+            }
+            Heard::State(state) => self.state(attachment, &name, &state),
+        }
+    }
+
+    fn state(&mut self, attachment: &Attachment, name: &str, state: &ContainerState) {
+        let shown = self.options.shown.contains(&attachment.service);
+        match state {
+            ContainerState::Created => {}
+            ContainerState::Running { .. } | ContainerState::Paused => {
+                self.ended.insert(attachment.id.clone(), false);
+            }
+            ContainerState::Restarting { exit_code, .. } => {
+                if shown {
+                    self.app.printer.note(&format!("{name} exited with code {exit_code} (restarting)"));
+                }
+            }
+            ContainerState::Exited { exit_code, out_of_memory, .. } => {
+                if self.ended.insert(attachment.id.clone(), true) == Some(true) {
+                    return;
+                }
+                let memory = if *out_of_memory { " (out of memory)" } else { "" };
+                if shown {
+                    self.app.printer.note(&format!("{name} exited with code {exit_code}{memory}"));
+                }
+                self.codes.entry(attachment.service.clone()).or_insert(*exit_code);
+                let is_last_word = match &self.options.ending {
+                    Ending::WhenAllHaveEnded => false,
+                    Ending::AtFirstExit | Ending::CodeOf(_) => true,
+                    Ending::AtFirstFailure => *exit_code != 0,
+                };
+                if is_last_word && self.last_word.is_none() {
+                    self.last_word = Some(*exit_code);
+                }
+            }
+            ContainerState::Dead { reason } => {
+                self.app.printer.warn(&format!("`{name}` is dead: {reason}"));
+                self.ended.insert(attachment.id.clone(), true);
+            }
+            ContainerState::Removed => {
+                self.ended.insert(attachment.id.clone(), true);
+            }
+        }
+    }
+}
+
+fn seconds_left(left: Duration) -> Event {
+    let text = format!("{} s left, then by force", left.as_secs());
+    Event::Progress { subject: "Stopping".into(), progress: Progress::Note(text) }
+}

@@ -1,0 +1,103 @@
+//! The flags that `up` and `create` share: what is built, pulled, made anew.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use orchestrator::operations::up::{BuildChoice, PullChoice, UpOptions};
+
+use crate::app::App;
+use crate::error::{CommandError, Kind};
+
+/// How containers are made.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Making {
+    /// Build images before the containers start
+    #[arg(long, conflicts_with = "no_build")]
+    build: bool,
+
+    /// Never build; a missing image is an error
+    #[arg(long)]
+    no_build: bool,
+
+    /// When to pull images
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pull: Option<When>,
+
+    /// No progress of pulls
+    #[arg(long)]
+    pub(crate) quiet_pull: bool,
+
+    /// Make containers anew even if nothing has changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    force_recreate: bool,
+
+    /// Keep containers even if something has changed
+    #[arg(long)]
+    no_recreate: bool,
+
+    /// Make what the services depend on anew too
+    #[arg(long)]
+    always_recreate_deps: bool,
+
+    /// Remove containers of services that the file no longer has
+    #[arg(long)]
+    remove_orphans: bool,
+
+    /// Run N replicas of a service, over what the file says
+    #[arg(long, value_name = "SERVICE=N", value_parser = parse_scale)]
+    scale: Vec<(String, u32)>,
+
+    // Every question that Docker Compose would ask is answered by the safe choice here.
+    #[arg(short = 'y', long = "yes", hide = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Always,
+    Missing,
+    Never,
+    Build,
+    Policy,
+}
+
+fn parse_scale(text: &str) -> Result<(String, u32), String> {
+    let (service, number) = text.split_once('=').ok_or("write SERVICE=N")?;
+    let number = number.parse().map_err(|_| format!("`{number}` is not a number of replicas"))?;
+    Ok((service.to_owned(), number))
+}
+
+impl Making {
+    /// Returns the options of the operation.
+    pub(crate) fn options(&self, app: &App) -> Result<UpOptions, CommandError> {
+        let mut scale = BTreeMap::new();
+        for (service, number) in &self.scale {
+            if scale.insert(service.clone(), *number).is_some() {
+                return Err(CommandError::new(Kind::Usage, format!("`--scale {service}` is given more than once")));
+            }
+        }
+        let build_asked = self.build || self.pull == Some(When::Build);
+        Ok(UpOptions {
+            build: match (build_asked, self.no_build) {
+                (true, _) => BuildChoice::Always,
+                (false, true) => BuildChoice::Never,
+                (false, false) => BuildChoice::IfMissing,
+            },
+            pull: match self.pull {
+                None | Some(When::Policy | When::Build) => PullChoice::Policy,
+                Some(When::Always) => PullChoice::Always,
+                Some(When::Missing) => PullChoice::Missing,
+                Some(When::Never) => PullChoice::Never,
+            },
+            quiet_pull: self.quiet_pull,
+            force_recreate: self.force_recreate,
+            no_recreate: self.no_recreate,
+            always_recreate_deps: self.always_recreate_deps,
+            remove_orphans: self.remove_orphans || app.settings.remove_orphans,
+            ignore_orphans: app.settings.ignore_orphans,
+            no_bootstrap: app.settings.no_bootstrap,
+            scale,
+            ..UpOptions::default()
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Listens to one container for an attached `up`: every line once, in order, over any number of restarts, and its
+//! end only after its last line.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use orchestrator::engine::Engine;
+use orchestrator::engine::container::ContainerState;
+use orchestrator::engine::log::{LogLine, LogQuery};
+use orchestrator::event::Attachment;
+use tokio::sync::mpsc::{Receiver, UnboundedSender};
+
+/// What a container says.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It wrote a line.
+    Line(LogLine),
+    /// It is in another state now.
+    State(ContainerState),
+    /// It could not be listened to, and why.
+    Deaf(String),
+}
+
+/// Where in the log we are: the time of the last line, and how many lines of exactly that time have been shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cursor {
+    time: Option<SystemTime>,
+    shown: usize,
+    /// Lines of that time that the present query has sent again.
+    again: usize,
+}
+
+impl Cursor {
+    fn at(time: Option<SystemTime>) -> Self {
+        Self { time, shown: 0, again: 0 }
+    }
+
+    fn query(&mut self, follow: bool) -> LogQuery {
+        self.again = 0;
+        LogQuery { follow, tail: None, since: self.time, until: None }
+    }
+
+    /// Says whether a line of a query from here is new.
+    fn is_new(&mut self, line: &LogLine) -> bool {
+        if self.time == Some(line.time) {
+            self.again += 1;
+            if self.again <= self.shown {
+                return false;
+            }
+            self.shown += 1;
+        } else {
+            (self.time, self.shown) = (Some(line.time), 1);
+        }
+        self.again = self.shown;
+        true
+    }
+}
+
+/// Sends what the container says until it is removed or nobody listens. `with_lines`: what it writes, too.
+pub(crate) async fn listen(
+    engine: Arc<dyn Engine>,
+    attachment: Attachment,
+    with_lines: bool,
+    heard: UnboundedSender<(Attachment, Heard)>,
+) {
+    let say = |what| heard.send((attachment.clone(), what)).is_ok();
+    let mut states = match engine.watch_container(&attachment.id).await {
+        Ok(states) => states,
+        Err(error) => {
+            say(Heard::Deaf(error.message));
+            return;
+        }
+    };
+    let mut cursor = Cursor::at(attachment.since);
+    let mut lines = if with_lines { lines(&engine, &attachment, &mut cursor, true).await } else { None };
+    loop {
+        tokio::select! {
+            line = next(&mut lines) => match line {
+                Some(line) => {
+                    if cursor.is_new(&line) && !say(Heard::Line(line)) {
+                        return;
+                    }
+                }
+                None => lines = None,
+            },
+            state = states.recv() => {
+                let Some(state) = state else { return };
+                let ended = matches!(state, ContainerState::Exited { .. } | ContainerState::Restarting { .. });
+                if ended && with_lines {
+                    // The rest of its lines is in the log by now: they come before the news of its end.
+                    let mut rest = self::lines(&engine, &attachment, &mut cursor, false).await;
+                    while let Some(line) = next_of(&mut rest).await {
+                        if cursor.is_new(&line) && !say(Heard::Line(line)) {
+                            return;
+                        }
+                    }
+                    lines = self::lines(&engine, &attachment, &mut cursor, true).await;
+                }
+                if !say(Heard::State(state)) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn lines(
+    engine: &Arc<dyn Engine>,
+    attachment: &Attachment,
+    cursor: &mut Cursor,
+    follow: bool,
+) -> Option<Receiver<LogLine>> {
+    engine.container_logs(&attachment.id, cursor.query(follow)).await.ok()
+}
+
+/// Returns the next line; waits for ever where there is no stream.
+async fn next(lines: &mut Option<Receiver<LogLine>>) -> Option<LogLine> {
+    match lines {
+        Some(lines) => lines.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the next line; `None` where there is no stream.
+async fn next_of(lines: &mut Option<Receiver<LogLine>>) -> Option<LogLine> {
+    match lines {
+        Some(lines) => lines.recv().await,
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use orchestrator::engine::log::LogStream;
+
+    use super::*;
+
+    fn line(second: u64) -> LogLine {
+        let time = UNIX_EPOCH + Duration::from_secs(second);
+        LogLine { time, stream: LogStream::Stdout, bytes: Vec::new() }
+    }
+
+    #[test]
+    fn a_second_query_from_the_same_moment_repeats_nothing() {
+        let mut cursor = Cursor::at(None);
+        assert_eq!(cursor.query(true).since, None);
+        let new: Vec<bool> = [1, 1, 2, 3, 3].map(|second| cursor.is_new(&line(second))).to_vec();
+        assert_eq!(new, [true; 5]);
+        assert_eq!(cursor.query(false).since, Some(line(3).time));
+        let new: Vec<bool> = [3, 3, 3, 4].map(|second| cursor.is_new(&line(second))).to_vec();
+        assert_eq!(new, [false, false, true, true]);
+        assert_eq!(cursor.query(true).since, Some(line(4).time));
+        assert!(!cursor.is_new(&line(4)));
+        assert!(cursor.is_new(&line(4)));
+    }
+}

@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
-    ("cli", &["commands", "tui", "print", "app", "args", "error"]),
+    ("cli", &["commands", "tui", "app", "print", "args", "error"]),
 ];
 
 /// The design's words for what these say badly; as parts of file names.

@@ -31,7 +31,7 @@ pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
                 None => (&mut after, None),
             },
         };
-        let value_follows = found.is_some_and(|arg| takes_value(arg)) && !carries_value(&token);
+        let value_follows = found.is_some_and(takes_value) && !carries_value(&token);
         target.push(token);
         if value_follows {
             target.extend(rest.next());

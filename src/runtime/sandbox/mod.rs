@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod devices;
+mod error;
 pub mod init;
 pub mod join;
 pub mod launch;

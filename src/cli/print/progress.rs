@@ -28,6 +28,8 @@ struct Row {
     bar: ProgressBar,
     begin: Instant,
     standing: Standing,
+    /// How long the last act took, once it has ended.
+    took: Duration,
     /// What is said after the subject.
     status: String,
     /// Bytes of each layer: so far, and in all.
@@ -98,6 +100,7 @@ impl<'p> Rows<'p> {
             row.begin = Instant::now();
         }
         row.standing = standing;
+        row.took = row.begin.elapsed();
         status.clone_into(&mut row.status);
         row.layers.clear();
         if standing == Standing::Done {
@@ -142,6 +145,7 @@ impl<'p> Rows<'p> {
                 bar: self.multi.add(ProgressBar::new_spinner()),
                 begin: Instant::now(),
                 standing: Standing::GoesOn,
+                took: Duration::ZERO,
                 status: String::new(),
                 layers: BTreeMap::new(),
                 tail: VecDeque::new(),
@@ -159,7 +163,9 @@ impl<'p> Rows<'p> {
             let Some(at) = self.rows.iter().position(|row| row.standing != Standing::GoesOn) else { return };
             let row = self.rows.remove(at);
             self.multi.remove(&row.bar);
-            self.printer.note(&format!(" {} {} {}", row.mark(), row.text(), row.clock()));
+            let text = format!(" {} {}  {}", row.mark(), row.text(), row.clock());
+            let colour = self.printer.colour(Stream::Err) && row.standing == Standing::Failed;
+            self.printer.note(&if colour { format!("\u{1b}[31m{text}\u{1b}[0m") } else { text });
         }
     }
 }
@@ -202,7 +208,7 @@ impl Row {
     }
 
     fn clock(&self) -> String {
-        seconds(self.begin.elapsed())
+        seconds(self.took)
     }
 
     fn add_to_tail(&mut self, multi: &MultiProgress, line: &str) {

@@ -295,6 +295,29 @@ pub struct StatusRecord {
     pub keeper: Option<ProcessId>,
     /// What is really open on the host.
     pub ports: Vec<OpenPortRecord>,
+    /// Boot of the machine that it was written in; process numbers of another one mean nothing.
+    #[serde(default)]
+    pub boot: String,
+    /// The stop signal that process 1 did not listen to, so that something else ended it without a wait.
+    #[serde(default)]
+    pub deaf_to: Option<i32>,
+}
+
+impl StatusRecord {
+    /// The status of a container that has never run.
+    pub fn created() -> Self {
+        Self {
+            version: VERSION,
+            status: Status::Created,
+            health: None,
+            restarts: 0,
+            stopped_by_user: false,
+            keeper: None,
+            ports: Vec::new(),
+            boot: String::new(),
+            deaf_to: None,
+        }
+    }
 }
 
 /// What a container is doing, with the data of that state.

@@ -32,6 +32,7 @@ impl Layout {
             self.pins(),
             self.build_cache(),
             self.containers(),
+            self.names(),
             self.networks(),
             self.volumes(),
             self.run.clone(),
@@ -81,6 +82,21 @@ impl Layout {
     /// All containers.
     pub fn containers(&self) -> PathBuf {
         self.lib.join("containers")
+    }
+
+    /// Which container has a name: one file a name, with the id in it.
+    pub fn names(&self) -> PathBuf {
+        self.lib.join("names")
+    }
+
+    /// Who has this name.
+    pub fn name(&self, name: &str) -> PathBuf {
+        self.names().join(name)
+    }
+
+    /// A bundle that is being put together or taken apart; never looked at as a container.
+    pub fn unfinished(&self, id: &str) -> Bundle {
+        Bundle { lib: self.containers().join(format!(".{id}")), run: self.run.join("containers").join(id) }
     }
 
     /// One container's bundle.
@@ -147,6 +163,11 @@ impl Bundle {
     /// Its lock, held by its keeper while that lives.
     pub fn lock(&self) -> PathBuf {
         self.lib.join("lock")
+    }
+
+    /// Held by a command while it starts, renames or removes the container: one of them at a time.
+    pub fn act_lock(&self) -> PathBuf {
+        self.lib.join("act.lock")
     }
 
     /// Log files: `log/current.log` and what was rotated.

@@ -14,15 +14,57 @@ pub struct ProcessId {
 impl ProcessId {
     /// Reads the identity of a running process; `None` when it is gone.
     pub fn of(pid: i32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the name in parentheses and may itself hold blanks and parentheses.
-        let rest = stat.rsplit_once(')')?.1;
-        let start_time = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
-        Some(Self { pid, start_time })
+        read(pid).map(|(process, _)| process)
     }
 
     /// Says whether this very process still exists (a zombie does).
     pub fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)
+    }
+
+    /// Says whether this very process still runs: a zombie has ended, and only waits for its parent to notice.
+    pub fn is_running(self) -> bool {
+        matches!(read(self.pid), Some((process, state)) if process == self && !matches!(state, 'Z' | 'X'))
+    }
+}
+
+/// Reads who a process is, and the letter of its state.
+fn read(pid: i32) -> Option<(ProcessId, char)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may itself hold blanks and parentheses.
+    let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = rest.next()?.chars().next()?;
+    let start_time = rest.nth(18)?.parse().ok()?;
+    Some((ProcessId { pid, start_time }, state))
+}
+
+/// Returns what tells this boot of the machine from every other: process numbers mean nothing across them.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_itself_and_no_other() {
+        let me = ProcessId::of(std::process::id().cast_signed()).unwrap();
+        assert!(me.is_alive() && me.is_running());
+        assert!(!ProcessId { start_time: me.start_time + 1, ..me }.is_running());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child that ends at once")]
+    fn a_zombie_is_there_but_does_not_run() {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let process = ProcessId::of(child.id().cast_signed()).unwrap();
+        let end = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::waitid(rustix::process::WaitId::Pid(pid), end).unwrap();
+        assert!(process.is_alive());
+        assert!(!process.is_running());
+        child.wait().unwrap();
+        assert!(!process.is_alive());
     }
 }

@@ -25,7 +25,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::app::App;
 use crate::args::GlobalArgs;
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 
 /// Brings up a folder of services from its Compose file
 #[derive(Debug, Parser)]
@@ -110,12 +110,6 @@ pub(crate) enum Verb {
 impl Verb {
     /// Does it.
     pub(crate) async fn run(self, app: &App) -> Result<(), CommandError> {
-        if app.settings.dry_run
-            && let Some(name) = self.without_dry_run()
-        {
-            let message = format!("`{name}` can't show what it would do yet, so with `--dry-run` it does nothing");
-            return Err(CommandError::new(Kind::Usage, message));
-        }
         match self {
             Self::Up(args) => up::run(*args, app).await,
             Self::Down(args) => down::run(args, app).await,
@@ -136,23 +130,6 @@ impl Verb {
             Self::Port(args) => port::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
             Self::Version(args) => version::run(&args, app),
-        }
-    }
-
-    /// Returns the name of a verb that changes something and has no plan to show.
-    fn without_dry_run(&self) -> Option<&'static str> {
-        match self {
-            Self::Down(_) => Some("down"),
-            Self::Exec(_) => Some("exec"),
-            Self::Load(_) => Some("load"),
-            Self::Start(_) => Some("start"),
-            Self::Stop(_) => Some("stop"),
-            Self::Restart(_) => Some("restart"),
-            Self::Kill(_) => Some("kill"),
-            Self::Rm(_) => Some("rm"),
-            Self::Up(_) | Self::Create(_) | Self::Build(_) | Self::Pull(_) => None,
-            Self::Ps(_) | Self::Logs(_) | Self::Config(_) | Self::Images(_) => None,
-            Self::Port(_) | Self::Ls(_) | Self::Version(_) => None,
         }
     }
 }

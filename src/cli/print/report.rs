@@ -15,6 +15,9 @@ use crate::print::{json, plain};
 /// Time between two positions of a spinner.
 const FRAME: Duration = Duration::from_millis(100);
 
+/// Marks the lines of a dry run, as Docker Compose does.
+const DRY_RUN: &str = " DRY-RUN MODE - ";
+
 enum Dress<'p> {
     Rows(Rows<'p>),
     Plain,
@@ -27,6 +30,7 @@ pub(crate) struct Reporter<'p> {
     printer: &'p Printer,
     stream: Stream,
     dress: Dress<'p>,
+    dry_run: bool,
 }
 
 impl<'p> Reporter<'p> {
@@ -35,12 +39,14 @@ impl<'p> Reporter<'p> {
         let stream = if settings.progress_on_stdout { Stream::Out } else { Stream::Err };
         let can_redraw = printer.is_terminal(stream) && settings.ansi != AnsiChoice::Never;
         let dress = match style {
+            // Nothing takes time in a dry run, and every line says what it is.
+            ProgressStyle::Auto | ProgressStyle::Tty if settings.dry_run => Dress::Plain,
             ProgressStyle::Auto | ProgressStyle::Tty if can_redraw => Dress::Rows(Rows::new(printer, stream)),
             ProgressStyle::Auto | ProgressStyle::Tty | ProgressStyle::Plain => Dress::Plain,
             ProgressStyle::Json => Dress::Json,
             ProgressStyle::Quiet => Dress::Quiet,
         };
-        Self { printer, stream, dress }
+        Self { printer, stream, dress, dry_run: settings.dry_run }
     }
 
     /// Shows one event. Warnings are shown in every dress.
@@ -54,6 +60,7 @@ impl<'p> Reporter<'p> {
                 }
                 None
             }
+            Dress::Plain if self.dry_run => plain::line(event).map(|line| format!("{DRY_RUN}{line}")),
             Dress::Plain => plain::line(event),
             Dress::Quiet => None,
         };

@@ -1,36 +1,14 @@
-//! What a command is given: the settings, the printer, a loader for the project, the engine.
+//! Loads the project that a command is about.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use compose::{Diagnostic, FileSystem, LoadRequest, Passes, Severity};
-use orchestrator::engine::Engine;
-use orchestrator::event::Event;
-use orchestrator::operations::OperationError;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::args::global::ProgressStyle;
-use crate::args::{Environment, GlobalArgs, Settings};
+use crate::app::App;
 use crate::error::{CommandError, Kind, LoadedProject, Source};
-use crate::print::diagnostic::{self, Look};
-use crate::print::printer::{Printer, Stream};
-use crate::print::report::Reporter;
-
-/// All that a command needs of the world.
-pub(crate) struct App {
-    /// Flags before or after the verb.
-    pub(crate) args: GlobalArgs,
-    /// Flags and environment together.
-    pub(crate) settings: Settings,
-    /// The process environment.
-    pub(crate) environment: Environment,
-    /// The one writer.
-    pub(crate) printer: Printer,
-    /// Folder that the command was called in.
-    pub(crate) folder: PathBuf,
-}
+use crate::print::diagnostic;
+use crate::print::printer::Stream;
 
 /// What a command acts on: a project by its file, or only by its name.
 pub(crate) struct Target {
@@ -97,55 +75,6 @@ impl App {
         }
     }
 
-    /// Opens the engine.
-    pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, CommandError> {
-        Err(CommandError::new(Kind::Environment, "this build has no engine"))
-    }
-
-    /// Returns how to draw errors.
-    pub(crate) fn look(&self) -> Look {
-        Look {
-            colour: self.printer.colour(Stream::Err),
-            width: self.printer.width(Stream::Err),
-            folder: self.folder.clone(),
-        }
-    }
-
-    /// Runs an operation, shows its events, and ends it when the person says so.
-    pub(crate) async fn run<T, F>(
-        &self,
-        project: Option<&LoadedProject>,
-        operation: impl FnOnce(UnboundedSender<Event>) -> F,
-    ) -> Result<T, CommandError>
-    where
-        F: Future<Output = Result<T, OperationError>>,
-    {
-        self.run_in(self.settings.progress, project, operation).await
-    }
-
-    /// As [`App::run`], with progress in this style.
-    pub(crate) async fn run_in<T, F>(
-        &self,
-        style: ProgressStyle,
-        project: Option<&LoadedProject>,
-        operation: impl FnOnce(UnboundedSender<Event>) -> F,
-    ) -> Result<T, CommandError>
-    where
-        F: Future<Output = Result<T, OperationError>>,
-    {
-        let (sender, events) = unbounded_channel();
-        let mut reporter = Reporter::new(&self.printer, &self.settings, style);
-        let mut interrupts = Interrupts::listen()?;
-        let operation = operation(sender);
-        let interruptible = async {
-            tokio::select! {
-                result = operation => result.map_err(|error| CommandError::operation(error, project)),
-                () = interrupts.next() => Err(CommandError::silent(Kind::Interrupted)),
-            }
-        };
-        reporter.follow(interruptible, events).await
-    }
-
     fn request(&self, services: &[String], passes: Passes) -> Result<LoadRequest, CommandError> {
         let stdin = if self.args.file.iter().any(|file| file == "-") {
             let mut text = String::new();
@@ -188,29 +117,5 @@ impl App {
             }
         }
         absolute
-    }
-}
-
-/// The person says stop: Ctrl-C, or a polite signal.
-pub(crate) struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    /// Takes these signals from now on.
-    pub(crate) fn listen() -> Result<Self, CommandError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| CommandError::new(Kind::Environment, format!("cannot take signals: {error}")))
-        };
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    /// Returns at the next one.
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

@@ -1,0 +1,82 @@
+//! The struct that every command is given, and how it runs an operation.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use orchestrator::engine::Engine;
+use orchestrator::event::Event;
+use orchestrator::operations::OperationError;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::app::interrupts::Interrupts;
+use crate::args::global::ProgressStyle;
+use crate::args::{Environment, GlobalArgs, Settings};
+use crate::error::{CommandError, Kind, LoadedProject};
+use crate::print::diagnostic::Look;
+use crate::print::printer::{Printer, Stream};
+use crate::print::report::Reporter;
+
+/// All that a command needs of the world.
+pub(crate) struct App {
+    /// Flags before or after the verb.
+    pub(crate) args: GlobalArgs,
+    /// Flags and environment together.
+    pub(crate) settings: Settings,
+    /// The process environment.
+    pub(crate) environment: Environment,
+    /// The one writer.
+    pub(crate) printer: Printer,
+    /// Folder that the command was called in.
+    pub(crate) folder: PathBuf,
+}
+
+impl App {
+    /// Opens the engine.
+    pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, CommandError> {
+        Err(CommandError::new(Kind::Environment, "this build has no engine"))
+    }
+
+    /// Returns how to draw errors.
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            colour: self.printer.colour(Stream::Err),
+            width: self.printer.width(Stream::Err),
+            folder: self.folder.clone(),
+        }
+    }
+
+    /// Runs an operation, shows its events, and ends it when the person says so.
+    pub(crate) async fn run<T, F>(
+        &self,
+        project: Option<&LoadedProject>,
+        operation: impl FnOnce(UnboundedSender<Event>) -> F,
+    ) -> Result<T, CommandError>
+    where
+        F: Future<Output = Result<T, OperationError>>,
+    {
+        self.run_in(self.settings.progress, project, operation).await
+    }
+
+    /// As [`App::run`], with progress in this style.
+    pub(crate) async fn run_in<T, F>(
+        &self,
+        style: ProgressStyle,
+        project: Option<&LoadedProject>,
+        operation: impl FnOnce(UnboundedSender<Event>) -> F,
+    ) -> Result<T, CommandError>
+    where
+        F: Future<Output = Result<T, OperationError>>,
+    {
+        let (sender, events) = unbounded_channel();
+        let mut reporter = Reporter::new(&self.printer, &self.settings, style);
+        let mut interrupts = Interrupts::listen()?;
+        let operation = operation(sender);
+        let interruptible = async {
+            tokio::select! {
+                result = operation => result.map_err(|error| CommandError::operation(error, project)),
+                () = interrupts.next() => Err(CommandError::silent(Kind::Interrupted)),
+            }
+        };
+        reporter.follow(interruptible, events).await
+    }
+}

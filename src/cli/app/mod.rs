@@ -1,0 +1,10 @@
+//! What a command is given: the settings, the printer, a loader for the project, the engine.
+
+pub(crate) mod dry_run;
+pub(crate) mod given;
+pub(crate) mod interrupts;
+pub(crate) mod project;
+
+pub(crate) use given::App;
+pub(crate) use interrupts::Interrupts;
+pub(crate) use project::Warnings;

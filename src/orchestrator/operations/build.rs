@@ -1,14 +1,18 @@
 //! `build`: builds the images of services that have a `build` section.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::desired::desired;
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::execute::execute;
+use crate::observed::Observed;
 use crate::operations::error::OperationError;
+use crate::plan::{BuildChoice, Plan, Step, UpOptions, image_actions, propose_images, scope_of};
 
 /// The flags of `build`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +36,21 @@ pub async fn build(
     options: &BuildOptions,
     events: UnboundedSender<Event>,
 ) -> Result<Vec<String>, OperationError> {
-    let _ = (engine, project, options, events);
-    Ok(Vec::new())
+    let desired = desired(project, &BTreeMap::new()).map_err(OperationError::of)?;
+    let scope = scope_of(&desired, &options.services, !options.with_dependencies).map_err(OperationError::of)?;
+    let buildable: BTreeSet<String> =
+        scope.services.into_iter().filter(|name| desired.services[name].build.is_some()).collect();
+    let choice = UpOptions { build: BuildChoice::Always, no_bootstrap: options.no_bootstrap, ..UpOptions::default() };
+    let mut actions = image_actions(&desired, &Observed::default(), &buildable, &choice).map_err(OperationError::of)?;
+    for action in &mut actions {
+        if let Step::BuildImage(spec) = &mut action.step {
+            spec.no_cache |= options.no_cache;
+            spec.pull |= options.pull;
+            spec.args.extend(options.args.clone());
+        }
+    }
+    let mut plan = Plan::default();
+    let references = propose_images(&mut plan, actions).into_keys().collect();
+    OperationError::check(execute(engine, &plan, None, events).await)?;
+    Ok(references)
 }

@@ -1,36 +1,20 @@
 //! `down`: stops and removes what the project has on the engine; needs no file, labels tell.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::desired::desired_to_remove;
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::execute::execute;
+use crate::observed::observe;
 use crate::operations::error::OperationError;
+use crate::plan::plan_down;
 
-/// Which images `down` removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemoveImages {
-    /// Those without a name of their own in the file.
-    Local,
-    /// Those of any service.
-    All,
-}
-
-/// The flags of `down`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "the flags of `down`, named as in Docker Compose")]
-pub struct DownOptions {
-    /// Only these; empty: all, and the networks.
-    pub services: Vec<String>,
-    pub volumes: bool,
-    pub remove_orphans: bool,
-    pub rmi: Option<RemoveImages>,
-    /// Grace for containers that are stopped; `None`: each one's own.
-    pub timeout: Option<Duration>,
-}
+pub use crate::plan::{DownOptions, RemoveImages};
 
 /// Takes the project down. Without `project`, all that bears its name in labels goes.
 pub async fn down(
@@ -40,6 +24,12 @@ pub async fn down(
     options: &DownOptions,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let _ = (engine, project_name, project, options, events);
-    Ok(())
+    let desired = project.map(desired_to_remove);
+    let observed = observe(&engine, project_name, &BTreeSet::new()).await?;
+    let plan = plan_down(project_name, desired.as_ref(), &observed, options).map_err(OperationError::of)?;
+    for text in &plan.warnings {
+        let _ = events.send(Event::Warning(text.clone()));
+    }
+    let execution = execute(engine, &plan, None, events).await;
+    OperationError::check(execution)
 }

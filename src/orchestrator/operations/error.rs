@@ -2,6 +2,7 @@
 
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::event::{Failure, ResourceKind};
+use crate::execute::Execution;
 
 /// Something that a failed operation made and did not take away again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +24,20 @@ pub struct OperationError {
     pub left_behind: Vec<Leftover>,
     /// How to go on.
     pub hints: Vec<String>,
+    /// The time to wait was over before all was ready.
+    pub timed_out: bool,
 }
 
 impl OperationError {
     /// Makes an error of failures that came before anything was changed.
     pub fn of(failures: Vec<Failure>) -> Self {
-        Self { failures, left_behind: Vec::new(), hints: Vec::new() }
+        Self { failures, ..Self::default() }
+    }
+
+    /// Makes an error of what failed in a plan that made nothing new.
+    pub(crate) fn check(execution: Execution) -> Result<(), Self> {
+        let Execution { failures, timed_out, .. } = execution;
+        if failures.is_empty() { Ok(()) } else { Err(Self { timed_out, ..Self::of(failures) }) }
     }
 
     /// Returns the kind of the first failure.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::engine::container::ContainerState;
+use crate::engine::error::{EngineError, ErrorKind};
 use crate::engine::exec::{ExecIo, ExecSpec};
+use crate::observed::{ObservedContainer, observe_containers};
 use crate::operations::error::OperationError;
 
 /// Runs `spec` in replica `index` of `service` (else in the first that runs) and returns its exit code.
@@ -15,6 +18,46 @@ pub async fn exec(
     spec: &ExecSpec,
     io: ExecIo,
 ) -> Result<i32, OperationError> {
-    let _ = (engine, project_name, service, index, spec, io);
-    Ok(0)
+    let containers = observe_containers(&engine, project_name).await?;
+    let container = pick(&containers, service, index)?;
+    Ok(engine.exec(&container.summary.id, spec, io).await?)
+}
+
+/// Returns the container that a command for one container of a service means.
+pub fn pick<'a>(
+    containers: &'a [ObservedContainer],
+    service: &str,
+    index: Option<u32>,
+) -> Result<&'a ObservedContainer, EngineError> {
+    let of_service = || containers.iter().filter(|container| container.identity.service == service);
+    let wanted = |container: &&ObservedContainer| match index {
+        Some(index) => container.identity.number == index && !container.identity.one_off,
+        None => true,
+    };
+    let runs = |container: &&ObservedContainer| matches!(container.summary.state, ContainerState::Running { .. });
+    // Replicas before `run` containers.
+    let mut candidates: Vec<_> = of_service().filter(wanted).filter(runs).collect();
+    candidates.sort_by_key(|container| (container.identity.one_off, container.identity.number));
+    if let Some(container) = candidates.first() {
+        return Ok(container);
+    }
+    let which = index.map_or(String::new(), |index| format!(" container #{index}"));
+    let kind = if of_service().any(|container| wanted(&container)) { ErrorKind::Conflict } else { ErrorKind::NotFound };
+    let state =
+        of_service().find(wanted).map(|container| crate::plan::state_word(&container.summary.state).to_lowercase());
+    let error = match state {
+        Some(state) => EngineError::new(
+            kind,
+            format!("service `{service}`"),
+            format!("service `{service}` is not running{which}: it is {state}"),
+        )
+        .hint(format!("`start {service}` starts it, `logs {service}` shows what it wrote")),
+        None => EngineError::new(
+            kind,
+            format!("service `{service}`"),
+            format!("service `{service}` is not running{which}: it has no container"),
+        )
+        .hint(format!("`up {service}` creates it")),
+    };
+    Err(error)
 }

@@ -8,8 +8,11 @@ pub mod logs;
 pub mod ps;
 pub mod restart;
 pub mod scope;
+mod sequence;
 pub mod start;
 pub mod stop;
+mod undo;
 pub mod up;
+pub mod urls;
 
 pub use error::{Leftover, OperationError};

@@ -7,8 +7,11 @@ use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::Engine;
+use crate::engine::container::StopOptions;
 use crate::event::Event;
 use crate::operations::error::OperationError;
+use crate::operations::sequence::run;
+use crate::plan::Sequence;
 
 /// The flags of `restart`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +32,7 @@ pub async fn restart(
     options: &RestartOptions,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let _ = (engine, project_name, project, options, events);
-    Ok(())
+    let stop = StopOptions { signal: None, grace: options.timeout };
+    let sequence = Sequence::Restart { options: stop, no_deps: options.no_deps };
+    run(engine, project_name, project, &options.services, &sequence, None, events).await
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::operations::error::OperationError;
+use crate::operations::sequence::run;
+use crate::plan::Sequence;
 
 /// The flags of `start`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +32,7 @@ pub async fn start(
     options: &StartOptions,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let _ = (engine, project_name, project, options, events);
-    Ok(())
+    let deadline = options.wait_timeout.map(|timeout| Instant::now() + timeout);
+    let sequence = Sequence::Start { wait: options.wait };
+    run(engine, project_name, project, &options.services, &sequence, deadline, events).await
 }

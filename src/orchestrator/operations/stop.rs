@@ -6,9 +6,11 @@ use std::time::Duration;
 use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, container};
 use crate::event::Event;
 use crate::operations::error::OperationError;
+use crate::operations::sequence::run;
+use crate::plan::Sequence;
 
 /// The flags of `stop`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,8 +29,8 @@ pub async fn stop(
     options: &StopOptions,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let _ = (engine, project_name, project, options, events);
-    Ok(())
+    let sequence = Sequence::Stop(container::StopOptions { signal: None, grace: options.timeout });
+    run(engine, project_name, project, &options.services, &sequence, None, events).await
 }
 
 /// Sends `signal` to the running containers of `services` (empty: all), all at once.
@@ -39,6 +41,6 @@ pub async fn kill(
     signal: &str,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let _ = (engine, project_name, services, signal, events);
-    Ok(())
+    let sequence = Sequence::Kill { signal: signal.to_owned() };
+    run(engine, project_name, None, services, &sequence, None, events).await
 }

@@ -1,82 +1,26 @@
 //! `up`: brings the project's services to the state that the file describes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use crate::desired::{Desired, desired};
 use crate::engine::Engine;
-use crate::engine::container::ContainerSummary;
-use crate::event::Event;
+use crate::engine::container::{ContainerSpec, ContainerSummary};
+use crate::event::{Attachment, Event, Failure};
+use crate::execute::{Outcome, Product, execute};
+use crate::observed::{Observed, observe, observe_containers};
 use crate::operations::error::OperationError;
+use crate::operations::undo;
+use crate::operations::urls::{Url, urls};
+use crate::plan::{ImageAction, Plan, Scope, image_actions, plan_up, propose_images, scope_of};
 
-/// When images are built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BuildChoice {
-    /// When the image is not in the store.
-    #[default]
-    IfMissing,
-    /// Always; the cache makes it cheap.
-    Always,
-    /// Never: a missing image is an error.
-    Never,
-}
-
-/// When images are pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PullChoice {
-    /// As the service's `pull_policy` says, else when it is not in the store.
-    #[default]
-    Policy,
-    /// Whether it is in the store or not.
-    Always,
-    /// When it is not in the store.
-    Missing,
-    /// Never: a missing image is an error.
-    Never,
-}
-
-/// The flags of `up`.
-#[derive(Debug, Clone, PartialEq, Default)]
-#[expect(missing_docs, reason = "the flags of `up`, named as in Docker Compose")]
-pub struct UpOptions {
-    /// Services to bring up, glob patterns allowed, with what they depend on; empty: all.
-    pub services: Vec<String>,
-    pub build: BuildChoice,
-    pub pull: PullChoice,
-    pub force_recreate: bool,
-    pub no_recreate: bool,
-    pub always_recreate_deps: bool,
-    pub renew_anon_volumes: bool,
-    pub no_deps: bool,
-    /// Create without starting.
-    pub no_start: bool,
-    pub remove_orphans: bool,
-    /// Say nothing about orphans.
-    pub ignore_orphans: bool,
-    pub scale: BTreeMap<String, u32>,
-    /// Grace for containers that are stopped; `None`: each one's own.
-    pub timeout: Option<Duration>,
-    /// Return only when every service is running or healthy.
-    pub wait: bool,
-    pub wait_timeout: Option<Duration>,
-    /// Never assemble an image from the host's packages.
-    pub no_bootstrap: bool,
-    pub quiet_pull: bool,
-    /// Leave everything as it is after a failure, instead of taking away what was made in vain.
-    pub keep_failed: bool,
-}
-
-/// A way in from the host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Url {
-    /// Service that answers.
-    pub service: String,
-    /// `http://localhost:5000`
-    pub url: String,
-}
+pub use crate::plan::{BuildChoice, PullChoice, UpOptions};
 
 /// What `up` reached.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -87,23 +31,151 @@ pub struct UpReport {
     pub urls: Vec<Url>,
 }
 
-/// Brings the project up; see [`UpOptions`]. Reports [`Event::Attach`] before each container starts.
+/// Brings the project up; see [`UpOptions`]. Sends [`Event::Attach`] before each container starts.
 pub async fn up(
     engine: Arc<dyn Engine>,
     project: &Project,
     options: &UpOptions,
     events: UnboundedSender<Event>,
 ) -> Result<UpReport, OperationError> {
-    let _ = (engine, project, options, events);
-    Ok(UpReport::default())
+    let mut options = options.clone();
+    let (desired, scope, mut observed) = look(&engine, project, &options).await?;
+    let mut plan = plan_up(&desired, &observed, &scope, &options).map_err(OperationError::of)?;
+    check_ports(&engine, &plan.publishes).await?;
+    let ahead = decisive_images(&desired, &observed, &scope, &options)?;
+    if !ahead.is_empty() {
+        get_images(&engine, ahead, &mut observed, &mut options, &events).await?;
+        plan = plan_up(&desired, &observed, &scope, &options).map_err(OperationError::of)?;
+    }
+    announce(&plan, &events);
+    let deadline = options.wait_timeout.map(|timeout| Instant::now() + timeout);
+    let execution = execute(Arc::clone(&engine), &plan, deadline, events.clone()).await;
+    if !execution.failures.is_empty() {
+        return Err(undo::after_failure(&engine, &plan, execution, options.keep_failed, &events).await);
+    }
+    let containers: Vec<_> = observe_containers(&engine, &project.name)
+        .await?
+        .into_iter()
+        .filter(|container| scope.services.contains(&container.identity.service) && !container.identity.one_off)
+        .collect();
+    let urls = urls(&containers);
+    Ok(UpReport { containers: containers.into_iter().map(|container| container.summary).collect(), urls })
 }
 
 /// Returns what [`up`] would do, a line a step; changes nothing.
-pub async fn dry_run(
-    engine: Arc<dyn Engine>,
+pub async fn dry_run(engine: Arc<dyn Engine>, project: &Project, options: &UpOptions) -> Result<Plan, OperationError> {
+    let (desired, scope, observed) = look(&engine, project, options).await?;
+    plan_up(&desired, &observed, &scope, options).map_err(OperationError::of)
+}
+
+async fn look(
+    engine: &Arc<dyn Engine>,
     project: &Project,
     options: &UpOptions,
-) -> Result<String, OperationError> {
-    let _ = (engine, project, options);
-    Ok(String::new())
+) -> Result<(Desired, Scope, Observed), OperationError> {
+    let desired = desired(project, &options.scale).map_err(OperationError::of)?;
+    let scope = scope_of(&desired, &options.services, options.no_deps).map_err(OperationError::of)?;
+    let in_scope = desired.services.values().filter(|service| scope.services.contains(&service.name));
+    let images: BTreeSet<String> = in_scope.map(|service| service.image.clone()).collect();
+    let observed = observe(engine, &project.name, &images).await?;
+    Ok((desired, scope, observed))
+}
+
+/// Returns the images whose content decides whether containers that are there must be replaced: they come first.
+fn decisive_images(
+    desired: &Desired,
+    observed: &Observed,
+    scope: &Scope,
+    options: &UpOptions,
+) -> Result<Vec<ImageAction>, OperationError> {
+    let mut actions = image_actions(desired, observed, &scope.services, options).map_err(OperationError::of)?;
+    actions.retain(|action| action.services.iter().any(|service| observed.replicas(service).next().is_some()));
+    Ok(actions)
+}
+
+async fn get_images(
+    engine: &Arc<dyn Engine>,
+    actions: Vec<ImageAction>,
+    observed: &mut Observed,
+    options: &mut UpOptions,
+    events: &UnboundedSender<Event>,
+) -> Result<(), OperationError> {
+    let mut plan = Plan::default();
+    let steps = propose_images(&mut plan, actions);
+    let execution = execute(Arc::clone(engine), &plan, None, events.clone()).await;
+    if !execution.failures.is_empty() {
+        return Err(OperationError::of(execution.failures));
+    }
+    for (reference, step) in steps {
+        if let Some(Outcome::Done(Product::Image(image))) = execution.outcomes.get(&step) {
+            observed.images.insert(reference.clone(), (**image).clone());
+        }
+        options.images_done.insert(reference);
+    }
+    Ok(())
+}
+
+/// Asks, service by service and side by side, who holds the host ports that the plan needs.
+async fn check_ports(engine: &Arc<dyn Engine>, publishes: &[(String, ContainerSpec)]) -> Result<(), OperationError> {
+    let mut by_service: BTreeMap<&String, Vec<ContainerSpec>> = BTreeMap::new();
+    for (service, spec) in publishes {
+        by_service.entry(service).or_default().push(spec.clone());
+    }
+    let mut checks = JoinSet::new();
+    for (service, specs) in by_service {
+        let (engine, service) = (Arc::clone(engine), service.clone());
+        checks.spawn(async move {
+            let errors = engine.check_ports(&specs).await;
+            (service, specs, errors)
+        });
+    }
+    let mut failures = Vec::new();
+    while let Some(joined) = checks.join_next().await {
+        let (service, specs, errors) = match joined {
+            Ok(checked) => checked,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => continue,
+        };
+        for error in errors {
+            let path = port_path(&service, &specs, &error.resource);
+            failures.push(Failure::new(error, Some(path)));
+        }
+    }
+    failures.sort_by(|a, b| a.path.cmp(&b.path));
+    if failures.is_empty() { Ok(()) } else { Err(OperationError::of(failures)) }
+}
+
+/// Returns the path of the port that `resource` ("host port 5000") is about.
+fn port_path(service: &str, specs: &[ContainerSpec], resource: &str) -> String {
+    let digits = resource.rsplit(|letter: char| !letter.is_ascii_digit()).find(|part| !part.is_empty());
+    let index = digits.and_then(|digits| digits.parse::<u16>().ok()).and_then(|number| {
+        specs.iter().find_map(|spec| {
+            spec.ports
+                .iter()
+                .position(|port| port.host_ports.is_some_and(|(first, last)| (first..=last).contains(&number)))
+        })
+    });
+    match index {
+        Some(index) => format!("services.{service}.ports[{index}]"),
+        None => format!("services.{service}.ports"),
+    }
+}
+
+fn announce(plan: &Plan, events: &UnboundedSender<Event>) {
+    for text in &plan.warnings {
+        let _ = events.send(Event::Warning(text.clone()));
+    }
+    for unchanged in &plan.unchanged {
+        let (kind, name, state) = (unchanged.kind, unchanged.name.clone(), unchanged.state.clone());
+        if let Some((id, service, number)) = &unchanged.container {
+            let _ = events.send(Event::Attach(Attachment {
+                id: id.clone(),
+                name: name.clone(),
+                service: service.clone(),
+                number: *number,
+                since: Some(SystemTime::now()),
+            }));
+        }
+        let _ = events.send(Event::UpToDate { kind, name, state });
+    }
 }

@@ -1,0 +1,173 @@
+//! Carries one step out: an arm each, one call of the engine where one is enough.
+
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::engine::container::ContainerId;
+use crate::engine::error::{EngineError, ErrorKind};
+use crate::engine::exec::{ExecIo, ExecSpec};
+use crate::engine::image::ImageSummary;
+use crate::event::{Attachment, Event, ProgressSink};
+use crate::execute::readiness::{self, describe_exit};
+use crate::identity;
+use crate::plan::{Cause, ContainerSource, Moment, Step, WaitStep};
+
+/// What a step leaves for later ones.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Product {
+    /// Nothing.
+    Nothing,
+    /// A container.
+    Container(ContainerId),
+    /// An image.
+    Image(Box<ImageSummary>),
+}
+
+/// A step with all that earlier ones have made for it.
+pub(crate) struct Task {
+    pub step: Step,
+    pub container: Option<ContainerId>,
+    /// Names and ids of the containers of a wait.
+    pub waits_for: Vec<(String, ContainerId)>,
+    /// Id of the image that a container is created from, where this plan has brought it.
+    pub image: Option<String>,
+    pub cause: Cause,
+    pub deadline: Option<Instant>,
+}
+
+/// Carries a task out.
+pub(crate) async fn perform(
+    engine: &Arc<dyn Engine>,
+    task: Task,
+    events: &UnboundedSender<Event>,
+) -> Result<Product, EngineError> {
+    let progress = |subject: &str| ProgressSink { subject: subject.to_owned(), events: events.clone() };
+    let subject = task.step.subject().1;
+    let container = || {
+        let message = format!("container `{subject}` was not created");
+        task.container.as_ref().ok_or_else(|| EngineError::new(ErrorKind::NotFound, subject.clone(), message))
+    };
+    match &task.step {
+        Step::PullImage(spec) => {
+            let image = engine.pull_image(spec, &progress(&spec.reference)).await?;
+            return Ok(Product::Image(Box::new(image)));
+        }
+        Step::BuildImage(spec) => {
+            let image = engine.build_image(spec, &progress(&subject)).await?;
+            return Ok(Product::Image(Box::new(image)));
+        }
+        Step::RemoveImage(reference) => engine.remove_image(reference).await?,
+        Step::CreateNetwork(spec) => engine.create_network(spec).await?,
+        Step::RemoveNetwork(name) => engine.remove_network(name).await?,
+        Step::CreateVolume(spec) => engine.create_volume(spec).await?,
+        Step::RemoveVolume(name) => engine.remove_volume(name).await?,
+        Step::CreateContainer(new) => {
+            let id = match &task.image {
+                None => engine.create_container(&new.spec).await?,
+                Some(image) => {
+                    let mut spec = new.spec.clone();
+                    spec.labels.insert(identity::IMAGE.into(), image.clone());
+                    engine.create_container(&spec).await?
+                }
+            };
+            return Ok(Product::Container(id));
+        }
+        Step::StartContainer { container: reference, service, number } => {
+            let id = container()?;
+            let fresh = matches!(reference.source, ContainerSource::Created(_));
+            let _ = events.send(Event::Attach(Attachment {
+                id: id.clone(),
+                name: reference.name.clone(),
+                service: service.clone(),
+                number: *number,
+                since: (!fresh).then(SystemTime::now),
+            }));
+            engine.start_container(id).await?;
+        }
+        Step::StopContainer { options, .. } => engine.stop_container(container()?, options.clone()).await?,
+        Step::KillContainer { signal, .. } => engine.kill_container(container()?, signal).await?,
+        Step::RemoveContainer { anonymous_volumes, .. } => {
+            engine.remove_container(container()?, *anonymous_volumes).await?;
+        }
+        Step::RenameContainer { name, .. } => engine.rename_container(container()?, name).await?,
+        Step::RunHook { moment, exec, .. } => run_hook(engine, container()?, &subject, *moment, exec).await?,
+        Step::Wait(wait) => wait_for_all(engine, wait, &task, events).await?,
+    }
+    Ok(Product::Nothing)
+}
+
+async fn wait_for_all(
+    engine: &Arc<dyn Engine>,
+    wait: &WaitStep,
+    task: &Task,
+    events: &UnboundedSender<Event>,
+) -> Result<(), EngineError> {
+    let mut waits = JoinSet::new();
+    for (name, id) in task.waits_for.clone() {
+        let (engine, wait) = (Arc::clone(engine), wait.clone());
+        let (needed_by, deadline) = (needed_by(&task.cause), task.deadline);
+        waits.spawn(async move { readiness::wait(&engine, &id, &name, &wait, &needed_by, deadline).await });
+    }
+    while let Some(joined) = waits.join_next().await {
+        match joined {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if wait.required => return Err(error),
+            Ok(Err(error)) => {
+                let _ = events.send(Event::Warning(format!("{error}; going on, since it is not required")));
+                return Ok(());
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn needed_by(cause: &Cause) -> Vec<String> {
+    if let Cause::NeededBy(services) = cause { services.clone() } else { Vec::new() }
+}
+
+async fn run_hook(
+    engine: &Arc<dyn Engine>,
+    id: &ContainerId,
+    name: &str,
+    moment: Moment,
+    exec: &ExecSpec,
+) -> Result<(), EngineError> {
+    let word = match moment {
+        Moment::PostStart => "post_start",
+        Moment::PreStop => "pre_stop",
+    };
+    let no_pipe = |error: std::io::Error| {
+        EngineError::new(
+            ErrorKind::Failed,
+            format!("container `{name}`"),
+            format!("no pipe for the {word} hook: {error}"),
+        )
+    };
+    let (mut reader, writer) = std::io::pipe().map_err(no_pipe)?;
+    let stderr = OwnedFd::from(writer.try_clone().map_err(no_pipe)?);
+    let output = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        let _ = reader.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let io = ExecIo { stdin: None, stdout: OwnedFd::from(writer), stderr, size: None };
+    let code = engine.exec(id, exec, io).await?;
+    if code == 0 {
+        return Ok(());
+    }
+    let command = exec.command.join(" ");
+    let message =
+        format!("the {word} hook `{command}` of container `{name}` ended with {}", describe_exit(code, false));
+    let mut error = EngineError::new(ErrorKind::Failed, format!("container `{name}`"), message);
+    error.output = output.await.unwrap_or_default().lines().map(str::to_owned).collect();
+    Err(error)
+}

@@ -1,0 +1,220 @@
+//! Names and labels: how a project's things are told apart from everything else on the engine.
+//!
+//! The labels are those of Docker Compose, so that either tool can take over from the other.
+
+use std::collections::BTreeMap;
+
+use compose::Project;
+use compose::model::encode;
+use compose::model::service::{Condition, Dependency, Service};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::engine::container::ContainerSummary;
+
+/// Name of the project.
+pub const PROJECT: &str = "com.docker.compose.project";
+/// Name of the service.
+pub const SERVICE: &str = "com.docker.compose.service";
+/// Number of the replica, from 1.
+pub const NUMBER: &str = "com.docker.compose.container-number";
+/// `True` on `run` containers.
+pub const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// Hash of what the thing was made from.
+pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+/// Id of the image that a container was made from.
+pub const IMAGE: &str = "com.docker.compose.image";
+/// Version of the tool that made it.
+pub const VERSION: &str = "com.docker.compose.version";
+/// `db:service_healthy:false,..`
+pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+/// Folder of the project.
+pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+/// Compose files, with commas between.
+pub const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+/// `.env` files, with commas between.
+pub const ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
+/// Name of the container that this one takes the place of.
+pub const REPLACE: &str = "com.docker.compose.replace";
+/// Key of a network in the file.
+pub const NETWORK: &str = "com.docker.compose.network";
+/// Key of a volume in the file.
+pub const VOLUME: &str = "com.docker.compose.volume";
+
+/// Returns the name of a replica's container.
+pub fn container_name(project: &str, service: &Service, number: u32) -> String {
+    service.container_name.clone().unwrap_or_else(|| format!("{project}-{}-{number}", service.name))
+}
+
+/// Returns the name that a container bears until the one it replaces is gone.
+pub fn temporary_name(replaced_id: &str, name: &str) -> String {
+    format!("{}_{name}", replaced_id.get(..12).unwrap_or(replaced_id))
+}
+
+/// Returns the reference of a service's image.
+pub fn image_reference(project: &str, service: &Service) -> String {
+    service.image.clone().unwrap_or_else(|| format!("{project}-{}", service.name))
+}
+
+/// Returns the filter that finds everything of a project.
+pub fn project_filter(project: &str) -> Vec<String> {
+    vec![format!("{PROJECT}={project}")]
+}
+
+/// Returns the labels of a replica's container; `image_id` is known once the image is in the store.
+pub fn container_labels(project: &Project, service: &Service, number: u32, hash: &str) -> BTreeMap<String, String> {
+    let mut labels = service.labels.clone();
+    let join = |paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")
+    };
+    labels.insert(PROJECT.into(), project.name.clone());
+    labels.insert(SERVICE.into(), service.name.clone());
+    labels.insert(NUMBER.into(), number.to_string());
+    labels.insert(ONE_OFF.into(), "False".into());
+    labels.insert(CONFIG_HASH.into(), hash.into());
+    labels.insert(VERSION.into(), env!("CARGO_PKG_VERSION").into());
+    labels.insert(DEPENDS_ON.into(), depends_on_label(&service.depends_on));
+    labels.insert(WORKING_DIR.into(), project.directory.display().to_string());
+    labels.insert(CONFIG_FILES.into(), join(&project.files));
+    if !project.environment_files.is_empty() {
+        labels.insert(ENVIRONMENT_FILE.into(), join(&project.environment_files));
+    }
+    labels
+}
+
+/// Returns the labels of a network (`kind` is [`NETWORK`]) or volume ([`VOLUME`]).
+pub fn resource_labels(
+    project: &str,
+    kind: &str,
+    key: &str,
+    hash: &str,
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut labels = own.clone();
+    labels.insert(PROJECT.into(), project.into());
+    labels.insert(kind.into(), key.into());
+    labels.insert(CONFIG_HASH.into(), hash.into());
+    labels.insert(VERSION.into(), env!("CARGO_PKG_VERSION").into());
+    labels
+}
+
+/// Returns the labels of an image that is built for a service.
+pub fn image_labels(project: &str, service: &str) -> BTreeMap<String, String> {
+    [(PROJECT, project), (SERVICE, service), (VERSION, env!("CARGO_PKG_VERSION"))]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Returns the hash that says whether a container still is what the file asks for.
+pub fn service_hash(project: &Project, service: &str) -> String {
+    encode::service_hash(project, service)
+}
+
+/// Returns the hash of a network of the project.
+pub fn network_hash(project: &Project, key: &str) -> String {
+    hash_of(project.canonical.get("networks").and_then(|networks| networks.get(key)).unwrap_or(&Value::Null))
+}
+
+/// Returns the hash of a volume of the project.
+pub fn volume_hash(project: &Project, key: &str) -> String {
+    let mut volume = project.canonical.get("volumes").and_then(|volumes| volumes.get(key)).cloned().unwrap_or_default();
+    if let Value::Object(fields) = &mut volume
+        && !fields.contains_key("driver")
+    {
+        fields.insert("driver".into(), "local".into());
+    }
+    hash_of(&volume)
+}
+
+fn hash_of(value: &Value) -> String {
+    Sha256::digest(value.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn depends_on_label(depends_on: &BTreeMap<String, Dependency>) -> String {
+    let entry = |(name, dependency): (&String, &Dependency)| {
+        format!("{name}:{}:{}", condition_name(dependency.condition), dependency.restart)
+    };
+    depends_on.iter().map(entry).collect::<Vec<_>>().join(",")
+}
+
+/// Returns a condition's name in the Compose specification.
+pub fn condition_name(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Started => "service_started",
+        Condition::Healthy => "service_healthy",
+        Condition::CompletedSuccessfully => "service_completed_successfully",
+    }
+}
+
+/// What a container's labels say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Service that it belongs to.
+    pub service: String,
+    /// Its number among the replicas; 0 if it has none.
+    pub number: u32,
+    /// It is a `run` container.
+    pub one_off: bool,
+    /// Hash of the service that it was made from.
+    pub hash: String,
+    /// Id of the image that it was made from.
+    pub image_id: String,
+    /// Name of the container that it was made to replace.
+    pub replaces: Option<String>,
+    /// What its service depended on when it was made.
+    pub depends_on: BTreeMap<String, Dependency>,
+}
+
+impl Identity {
+    /// Reads the labels; `None` if it is no container of a project.
+    pub fn of(container: &ContainerSummary) -> Option<Self> {
+        let label = |key: &str| container.labels.get(key).map(String::as_str);
+        Some(Self {
+            service: label(SERVICE)?.to_owned(),
+            number: label(NUMBER).and_then(|number| number.parse().ok()).unwrap_or(0),
+            one_off: label(ONE_OFF) == Some("True"),
+            hash: label(CONFIG_HASH)?.to_owned(),
+            image_id: label(IMAGE).unwrap_or(&container.image_id).to_owned(),
+            replaces: label(REPLACE).map(str::to_owned),
+            depends_on: label(DEPENDS_ON).unwrap_or_default().split(',').filter_map(dependency_of).collect(),
+        })
+    }
+}
+
+fn dependency_of(entry: &str) -> Option<(String, Dependency)> {
+    let mut parts = entry.split(':');
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    let condition = match parts.next() {
+        Some("service_healthy") => Condition::Healthy,
+        Some("service_completed_successfully") => Condition::CompletedSuccessfully,
+        Some(_) | None => Condition::Started,
+    };
+    let restart = parts.next() == Some("true");
+    Some((name.to_owned(), Dependency { condition, restart, required: true }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_survive_their_label() {
+        let depends_on = BTreeMap::from([
+            ("cache".to_owned(), Dependency { condition: Condition::Started, restart: false, required: true }),
+            ("db".to_owned(), Dependency { condition: Condition::Healthy, restart: true, required: true }),
+        ]);
+        let label = depends_on_label(&depends_on);
+        assert_eq!(label, "cache:service_started:false,db:service_healthy:true");
+        assert_eq!(label.split(',').filter_map(dependency_of).collect::<BTreeMap<_, _>>(), depends_on);
+    }
+
+    #[test]
+    fn names_are_those_of_docker_compose() {
+        let mut service = Service { name: "web".into(), ..Service::default() };
+        assert_eq!(container_name("shop", &service, 2), "shop-web-2");
+        assert_eq!(image_reference("shop", &service), "shop-web");
+        assert_eq!(temporary_name("0123456789abcdef", "shop-web-2"), "0123456789ab_shop-web-2");
+        service.container_name = Some("front".into());
+        assert_eq!(container_name("shop", &service, 1), "front");
+    }
+}

@@ -1,0 +1,122 @@
+//! What exists: one snapshot a command, its calls side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::engine::Engine;
+use crate::engine::container::{ContainerState, ContainerSummary};
+use crate::engine::error::EngineError;
+use crate::engine::image::ImageSummary;
+use crate::engine::network::NetworkSummary;
+use crate::engine::volume::VolumeSummary;
+use crate::identity::{self, Identity};
+
+/// A container of the project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedContainer {
+    /// What its labels say.
+    pub identity: Identity,
+    /// The container.
+    pub summary: ContainerSummary,
+}
+
+impl ObservedContainer {
+    /// Whether its program runs, or will run again by itself.
+    pub fn is_up(&self) -> bool {
+        match self.summary.state {
+            ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting { .. } => true,
+            ContainerState::Created
+            | ContainerState::Exited { .. }
+            | ContainerState::Dead { .. }
+            | ContainerState::Removed => false,
+        }
+    }
+}
+
+/// All that matters to the project.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Containers of the project, by service, number and name.
+    pub containers: Vec<ObservedContainer>,
+    /// Every network of the engine, by name.
+    pub networks: BTreeMap<String, NetworkSummary>,
+    /// Every volume of the engine, by name.
+    pub volumes: BTreeMap<String, VolumeSummary>,
+    /// Those of the asked images that are in the store, by reference.
+    pub images: BTreeMap<String, ImageSummary>,
+}
+
+impl Observed {
+    /// Returns a service's replicas (no `run` containers).
+    pub fn replicas<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a ObservedContainer> {
+        self.containers
+            .iter()
+            .filter(move |container| container.identity.service == service && !container.identity.one_off)
+    }
+}
+
+/// Takes the snapshot; `images` are looked up in the store.
+pub async fn observe(
+    engine: &Arc<dyn Engine>,
+    project: &str,
+    images: &BTreeSet<String>,
+) -> Result<Observed, EngineError> {
+    let labels = identity::project_filter(project);
+    let (containers, networks, volumes, images) = tokio::try_join!(
+        engine.list_containers(&labels),
+        engine.list_networks(&[]),
+        engine.list_volumes(&[]),
+        find_images(engine, images),
+    )?;
+    Ok(Observed {
+        containers: of_project(containers),
+        networks: networks.into_iter().map(|network| (network.name.clone(), network)).collect(),
+        volumes: volumes.into_iter().map(|volume| (volume.name.clone(), volume)).collect(),
+        images,
+    })
+}
+
+/// Takes a snapshot of the containers only.
+pub async fn observe_containers(
+    engine: &Arc<dyn Engine>,
+    project: &str,
+) -> Result<Vec<ObservedContainer>, EngineError> {
+    Ok(of_project(engine.list_containers(&identity::project_filter(project)).await?))
+}
+
+fn of_project(containers: Vec<ContainerSummary>) -> Vec<ObservedContainer> {
+    let mut containers: Vec<_> = containers
+        .into_iter()
+        .filter(|summary| !matches!(summary.state, ContainerState::Removed))
+        .filter_map(|summary| Identity::of(&summary).map(|identity| ObservedContainer { identity, summary }))
+        .collect();
+    containers.sort_by(|a, b| {
+        let key = |container: &ObservedContainer| {
+            (container.identity.service.clone(), container.identity.number, container.summary.name.clone())
+        };
+        key(a).cmp(&key(b))
+    });
+    containers
+}
+
+/// Looks references up in the store, side by side.
+pub async fn find_images(
+    engine: &Arc<dyn Engine>,
+    references: &BTreeSet<String>,
+) -> Result<BTreeMap<String, ImageSummary>, EngineError> {
+    let mut lookups = JoinSet::new();
+    for reference in references.iter().cloned() {
+        let engine = Arc::clone(engine);
+        lookups.spawn(async move { (engine.inspect_image(&reference).await, reference) });
+    }
+    let mut images = BTreeMap::new();
+    while let Some(joined) = lookups.join_next().await {
+        let Ok((image, reference)) = joined else { continue };
+        if let Some(image) = image? {
+            images.insert(reference, image);
+        }
+    }
+    Ok(images)
+}

@@ -1,0 +1,31 @@
+//! What `stop`, `start`, `restart` and `kill` have in common: one look, one plan, one walk.
+
+use std::sync::Arc;
+
+use compose::Project;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use crate::desired::desired_to_remove;
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::execute::execute;
+use crate::observed::observe_containers;
+use crate::operations::error::OperationError;
+use crate::plan::{Sequence, plan_sequence};
+
+/// Plans and carries out `sequence` on the containers of `services`.
+pub(crate) async fn run(
+    engine: Arc<dyn Engine>,
+    project_name: &str,
+    project: Option<&Project>,
+    services: &[String],
+    sequence: &Sequence,
+    deadline: Option<Instant>,
+    events: UnboundedSender<Event>,
+) -> Result<(), OperationError> {
+    let desired = project.map(desired_to_remove);
+    let containers = observe_containers(&engine, project_name).await?;
+    let plan = plan_sequence(desired.as_ref(), &containers, services, sequence).map_err(OperationError::of)?;
+    OperationError::check(execute(engine, &plan, deadline, events).await)
+}

@@ -1,0 +1,132 @@
+//! Which images must be pulled or built.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::desired::{Desired, DesiredService};
+use crate::engine::error::{EngineError, ErrorKind};
+use crate::engine::image::PullSpec;
+use crate::event::Failure;
+use crate::observed::Observed;
+use crate::plan::options::{BuildChoice, PullChoice, UpOptions};
+use crate::plan::plan::{Plan, StepId};
+use crate::plan::step::{Cause, Step};
+
+/// An image to get, for one or more services.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageAction {
+    /// Its reference.
+    pub reference: String,
+    /// Services that run it.
+    pub services: BTreeSet<String>,
+    /// Pull or build.
+    pub step: Step,
+    /// Why.
+    pub cause: Cause,
+    /// `services.web.image`
+    pub path: String,
+}
+
+enum Choice {
+    Present,
+    Pull(Cause),
+    Build(Cause),
+    Impossible(EngineError),
+}
+
+/// Returns what must be pulled or built for the services in `scope`: one action an image.
+pub fn image_actions(
+    desired: &Desired,
+    observed: &Observed,
+    scope: &BTreeSet<String>,
+    options: &UpOptions,
+) -> Result<Vec<ImageAction>, Vec<Failure>> {
+    let mut actions: BTreeMap<String, ImageAction> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let services = || desired.services.values().filter(|service| scope.contains(&service.name));
+    // Builders first: a service that runs what another one builds must not pull it.
+    for service in
+        services().filter(|service| service.build.is_some()).chain(services().filter(|service| service.build.is_none()))
+    {
+        if let Some(known) = actions.get_mut(&service.image)
+            && service.build.is_none()
+        {
+            known.services.insert(service.name.clone());
+            continue;
+        }
+        let present = observed.images.contains_key(&service.image);
+        let (step, cause, attribute) = match choose(service, present, options) {
+            Choice::Present => continue,
+            Choice::Impossible(error) => {
+                failures.push(Failure::new(error, Some(format!("services.{}.image", service.name))));
+                continue;
+            }
+            Choice::Pull(cause) => {
+                let pull = PullSpec {
+                    reference: service.image.clone(),
+                    platform: service.replica(1).platform,
+                    no_bootstrap: options.no_bootstrap,
+                };
+                (Step::PullImage(pull), cause, "image")
+            }
+            Choice::Build(cause) => {
+                let Some(mut build) = service.build.clone() else { continue };
+                build.no_bootstrap = options.no_bootstrap;
+                build.pull |= options.pull == PullChoice::Always;
+                (Step::BuildImage(Box::new(build)), cause, "build")
+            }
+        };
+        // Two services may build images of their own and give them the same name: the last one wins, as in a shell.
+        let entry = actions.entry(service.image.clone()).or_insert_with(|| ImageAction {
+            reference: service.image.clone(),
+            services: BTreeSet::new(),
+            step,
+            cause,
+            path: format!("services.{}.{attribute}", service.name),
+        });
+        entry.services.insert(service.name.clone());
+    }
+    if failures.is_empty() { Ok(actions.into_values().collect()) } else { Err(failures) }
+}
+
+fn choose(service: &DesiredService, present: bool, options: &UpOptions) -> Choice {
+    if options.images_done.contains(&service.image) {
+        return Choice::Present;
+    }
+    let policy = match options.pull {
+        PullChoice::Policy => service.pull_policy.as_deref().unwrap_or("missing"),
+        PullChoice::Always => "always",
+        PullChoice::Missing => "missing",
+        PullChoice::Never => "never",
+    };
+    if service.build.is_some() {
+        let always = options.build == BuildChoice::Always || policy == "build";
+        return match options.build {
+            BuildChoice::Always | BuildChoice::IfMissing if always => Choice::Build(Cause::Requested),
+            BuildChoice::IfMissing | BuildChoice::Always if !present => Choice::Build(Cause::Missing),
+            BuildChoice::Never if !present => {
+                let message = format!("image `{}` is not in the store, and building is off", service.image);
+                let error = EngineError::new(ErrorKind::NotFound, format!("image `{}`", service.image), message);
+                Choice::Impossible(error.hint("leave out `--no-build`, or run `build` first"))
+            }
+            BuildChoice::IfMissing | BuildChoice::Always | BuildChoice::Never => Choice::Present,
+        };
+    }
+    match (policy, present) {
+        ("always", _) => Choice::Pull(Cause::PullPolicy),
+        ("never", false) => {
+            let message = format!("image `{}` is not in the store, and pulling is off", service.image);
+            let error = EngineError::new(ErrorKind::NotFound, format!("image `{}`", service.image), message);
+            Choice::Impossible(error.hint("take `pull_policy: never` or `--pull never` away, or load the image"))
+        }
+        (_, false) => Choice::Pull(Cause::Missing),
+        (_, true) => Choice::Present,
+    }
+}
+
+/// Adds the actions as steps; returns the step of each reference.
+pub fn propose_images(plan: &mut Plan, actions: Vec<ImageAction>) -> BTreeMap<String, StepId> {
+    actions
+        .into_iter()
+        .map(|action| (action.reference, plan.add(action.step, action.cause, Some(action.path))))
+        .collect()
+}

@@ -124,25 +124,29 @@ impl Walk<'_> {
         let task = Task {
             step: planned.step.clone(),
             container: container_of(&planned.step).and_then(|container| self.result.container(container)),
-            waits_for: match &planned.step {
-                Step::Wait(wait) => {
-                    let ids = wait.containers.iter().map(|c| (c.name.clone(), self.result.container(c)));
-                    ids.filter_map(|(name, id)| id.map(|id| (name, id))).collect()
-                }
-                _ => Vec::new(),
-            },
-            image: match &planned.step {
-                Step::CreateContainer(new) => new.image.and_then(|step| match self.result.outcomes.get(&step) {
-                    Some(Outcome::Done(Product::Image(image))) => Some(image.id.clone()),
-                    Some(Outcome::Done(_) | Outcome::Failed | Outcome::Skipped(_)) | None => None,
-                }),
-                _ => None,
-            },
+            waits_for: self.waits_for(&planned.step),
+            image: self.image(&planned.step),
             cause: planned.cause.clone(),
             deadline: self.deadline,
         };
         let (engine, events) = (Arc::clone(&self.engine), self.events.clone());
         self.running.spawn(async move { (id, perform(&engine, task, &events).await) });
+    }
+
+    /// Returns the names and ids of the containers of a wait.
+    fn waits_for(&self, step: &Step) -> Vec<(String, ContainerId)> {
+        let Step::Wait(wait) = step else { return Vec::new() };
+        let ids = wait.containers.iter().map(|container| (container.name.clone(), self.result.container(container)));
+        ids.filter_map(|(name, id)| id.map(|id| (name, id))).collect()
+    }
+
+    /// Returns the id of the image that an earlier step has brought for a new container.
+    fn image(&self, step: &Step) -> Option<String> {
+        let Step::CreateContainer(new) = step else { return None };
+        match self.result.outcomes.get(&new.image?) {
+            Some(Outcome::Done(Product::Image(image))) => Some(image.id.clone()),
+            Some(Outcome::Done(_) | Outcome::Failed | Outcome::Skipped(_)) | None => None,
+        }
     }
 
     fn end(&mut self, id: StepId, result: Result<Product, EngineError>) {

@@ -63,8 +63,20 @@ pub async fn up(
 }
 
 /// Returns what [`up`] would do, a line a step; changes nothing.
-pub async fn dry_run(engine: Arc<dyn Engine>, project: &Project, options: &UpOptions) -> Result<Plan, OperationError> {
-    let (desired, scope, observed) = look(&engine, project, options).await?;
+pub async fn dry_run(
+    engine: Arc<dyn Engine>,
+    project: &Project,
+    options: &UpOptions,
+) -> Result<String, OperationError> {
+    let plan = planned(&engine, project, options).await?;
+    let warnings = plan.warnings.iter().map(|text| format!("warning: {text}\n"));
+    let steps = if plan.is_empty() { "nothing to do\n".to_owned() } else { plan.to_string() };
+    Ok(warnings.chain([steps]).collect())
+}
+
+/// Returns the plan of [`up`]; an image that is still to be pulled or built counts as changed.
+pub async fn planned(engine: &Arc<dyn Engine>, project: &Project, options: &UpOptions) -> Result<Plan, OperationError> {
+    let (desired, scope, observed) = look(engine, project, options).await?;
     plan_up(&desired, &observed, &scope, options).map_err(OperationError::of)
 }
 

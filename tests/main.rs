@@ -25,4 +25,5 @@ mod scenarios {
 }
 
 mod examples;
+mod readme;
 mod tidy;

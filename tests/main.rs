@@ -24,6 +24,7 @@ mod scenarios {
     pub mod wrong_input;
 }
 
+mod cli_help;
 mod examples;
 mod readme;
 mod tidy;

@@ -45,8 +45,9 @@ Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong command line   3 wrong Compose file   4 this host lacks something
-  5 a build failed   6 a pull failed   7 a service did not start or get healthy   8 a port or name is taken
-  130 interrupted   exec and up --exit-code-from: the program's own
+  5 a build failed   6 a pull failed   7 a service did not start or get healthy
+  8 a port or name is taken   130 interrupted
+  exec and up --exit-code-from give the program's own.
   Called as `docker-compose`, all of 1 to 8 are 1."
 )]
 pub(crate) struct Cli {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use compose::model::encode::{service_hash, to_json, to_yaml};
 use compose::{Passes, Project};
+use orchestrator::identity::image_reference;
 
 use crate::app::{App, Warnings};
 use crate::commands::services;
@@ -118,7 +119,7 @@ fn part(args: &Args, project: &Project) -> Result<Option<Vec<String>>, CommandEr
     Ok(Some(if args.services {
         project.services.keys().cloned().collect()
     } else if args.images {
-        project.services.iter().map(|(name, service)| image(project, name, service.image.as_deref())).collect()
+        project.services.values().map(|service| image_reference(&project.name, service)).collect()
     } else if args.volumes {
         project.volumes.keys().cloned().collect()
     } else if args.networks {
@@ -132,10 +133,6 @@ fn part(args: &Args, project: &Project) -> Result<Option<Vec<String>>, CommandEr
     } else {
         return Ok(None);
     }))
-}
-
-fn image(project: &Project, service: &str, image: Option<&str>) -> String {
-    image.map_or_else(|| format!("{}-{service}", project.name), str::to_owned)
 }
 
 fn profiles(project: &Project) -> Vec<String> {

@@ -1,14 +1,23 @@
 //! `logs`: what the containers wrote, merged into one stream.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use orchestrator::engine::Engine;
+use orchestrator::engine::container::{ContainerId, ContainerState, ContainerSummary};
 use orchestrator::engine::log::LogQuery;
+use orchestrator::event::Attachment;
+use orchestrator::identity::{self, Identity};
+use orchestrator::observed::ObservedContainer;
 use orchestrator::operations::logs::stream;
-use orchestrator::operations::ps::list;
+use orchestrator::operations::ps::{Replica, list};
 use orchestrator::operations::scope::Scope;
+use tokio::sync::mpsc::{Receiver, unbounded_channel};
 
 use crate::app::{App, Interrupts};
 use crate::args::moment::parse_moment;
+use crate::commands::listen::{Heard, listen};
 use crate::commands::services;
 use crate::error::{CommandError, Kind};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
@@ -85,6 +94,9 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let dress = LogDress { no_prefix: args.no_log_prefix, timestamps: args.timestamps, no_colour: args.no_color };
     let mut logs = LogPrinter::new(&app.printer, dress, names.iter().map(String::as_str));
 
+    if args.follow {
+        return follow(app, engine, &target.name, &scope, &containers, query, logs).await;
+    }
     let mut entries = stream(engine, &target.name, &scope, query).await?;
     let mut interrupts = Interrupts::listen()?;
     loop {
@@ -98,5 +110,86 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         if app.printer.is_closed() {
             return Ok(());
         }
+    }
+}
+
+/// Shows lines until every container has ended; containers that are created meanwhile join in.
+async fn follow(
+    app: &App,
+    engine: Arc<dyn Engine>,
+    project: &str,
+    scope: &Scope,
+    containers: &[Replica],
+    mut query: LogQuery,
+    mut logs: LogPrinter<'_>,
+) -> Result<(), CommandError> {
+    if query.tail == Some(0) {
+        (query.tail, query.since) = (None, Some(SystemTime::now()));
+    }
+    let (say, mut heard) = unbounded_channel();
+    let mut running: BTreeMap<ContainerId, bool> = BTreeMap::new();
+    let mut arrivals = engine.watch_containers(&identity::project_filter(project)).await.ok();
+    let mut join = |replica: &Replica, query: LogQuery, running: &mut BTreeMap<ContainerId, bool>| {
+        let container = &replica.container;
+        if running.insert(container.id.clone(), true).is_none() {
+            let attachment = Attachment {
+                id: container.id.clone(),
+                name: container.name.clone(),
+                service: replica.service.clone(),
+                number: replica.number,
+                since: query.since,
+            };
+            tokio::spawn(listen(engine.clone(), attachment, Some(query), say.clone()));
+        }
+    };
+    containers.iter().for_each(|replica| join(replica, query.clone(), &mut running));
+    let mut interrupts = Interrupts::listen()?;
+    while running.values().any(|runs| *runs) && !app.printer.is_closed() {
+        tokio::select! {
+            Some((attachment, what)) = heard.recv() => match what {
+                Heard::Line(line) => logs.line(short_name(&attachment.name, project), &line),
+                Heard::State(state) => drop(running.insert(attachment.id, is_going_on(&state))),
+                Heard::Deaf(why) => {
+                    app.printer.warn(&why);
+                    running.insert(attachment.id, false);
+                }
+            },
+            Some(container) = arrival(&mut arrivals) => {
+                let query = LogQuery { tail: None, ..query.clone() };
+                if let Some(replica) = replica_of(container, scope) {
+                    join(&replica, query, &mut running);
+                }
+            },
+            () = interrupts.next() => return Err(CommandError::silent(Kind::Interrupted)),
+        }
+    }
+    Ok(())
+}
+
+async fn arrival(arrivals: &mut Option<Receiver<ContainerSummary>>) -> Option<ContainerSummary> {
+    match arrivals {
+        Some(arrivals) => arrivals.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns a new container as a replica, if it is in scope.
+fn replica_of(container: ContainerSummary, scope: &Scope) -> Option<Replica> {
+    let observed = ObservedContainer { identity: Identity::of(&container)?, summary: container };
+    let is_wanted = scope.contains(&observed);
+    let ObservedContainer { identity, summary } = observed;
+    let replica =
+        Replica { service: identity.service, number: identity.number, one_off: identity.one_off, container: summary };
+    is_wanted.then_some(replica)
+}
+
+/// Says whether more may come from a container in this state.
+fn is_going_on(state: &ContainerState) -> bool {
+    match state {
+        ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting { .. } => true,
+        ContainerState::Created
+        | ContainerState::Exited { .. }
+        | ContainerState::Dead { .. }
+        | ContainerState::Removed => false,
     }
 }

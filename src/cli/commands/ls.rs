@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use orchestrator::engine::container::ContainerSummary;
+use orchestrator::identity;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -11,11 +12,6 @@ use crate::error::{CommandError, Kind};
 use crate::print::printer::Stream;
 use crate::print::table::Table;
 use crate::print::template::Format;
-
-/// Label that every container of a project bears.
-const PROJECT: &str = "com.docker.compose.project";
-/// Label with the Compose files.
-const FILES: &str = "com.docker.compose.project.config_files";
 
 /// List the projects
 #[derive(Debug, clap::Args)]
@@ -43,7 +39,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         Some(Some(("name", text))) => text,
         Some(_) => return Err(CommandError::new(Kind::Usage, "unknown filter; write `name=TEXT`")),
     };
-    let containers = app.engine()?.list_containers(&[PROJECT.to_owned()]).await?;
+    let containers = app.engine()?.list_containers(&[identity::PROJECT.to_owned()]).await?;
     let mut rows = rows(&containers, args.all);
     rows.retain(|row| row["Name"].as_str().is_some_and(|project| project.contains(name)));
     if args.quiet {
@@ -73,14 +69,14 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
 fn rows(containers: &[ContainerSummary], all: bool) -> Vec<Value> {
     let mut projects: BTreeMap<&str, (BTreeMap<&str, usize>, &str)> = BTreeMap::new();
     for container in containers {
-        let Some(project) = container.labels.get(PROJECT) else { continue };
+        let Some(project) = container.labels.get(identity::PROJECT) else { continue };
         let state = state_word(&container.state);
         if !all && state != "running" {
             continue;
         }
         let (states, files) = projects.entry(project).or_default();
         *states.entry(state).or_default() += 1;
-        *files = container.labels.get(FILES).map_or("", String::as_str);
+        *files = container.labels.get(identity::CONFIG_FILES).map_or("", String::as_str);
     }
     let row = |(name, (states, files)): (&str, (BTreeMap<&str, usize>, &str))| {
         let states: Vec<String> = states.iter().map(|(state, count)| format!("{state}({count})")).collect();
@@ -102,8 +98,8 @@ mod tests {
     #[test]
     fn a_project_is_a_row_with_its_states_counted() {
         let mut running = container(&[]);
-        running.labels.insert(PROJECT.into(), "shop".into());
-        running.labels.insert(FILES.into(), "/shop/compose.yaml".into());
+        running.labels.insert(identity::PROJECT.into(), "shop".into());
+        running.labels.insert(identity::CONFIG_FILES.into(), "/shop/compose.yaml".into());
         let mut exited = running.clone();
         exited.state = ContainerState::Exited { exit_code: 0, at: UNIX_EPOCH, out_of_memory: false };
         let all = [running.clone(), running, exited.clone()];

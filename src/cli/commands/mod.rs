@@ -7,6 +7,7 @@ pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod images;
 pub(crate) mod kill;
+pub(crate) mod listen;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;

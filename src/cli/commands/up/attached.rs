@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerState};
+use orchestrator::engine::log::LogQuery;
 use orchestrator::event::{Attachment, Event, Progress};
 use orchestrator::operations::OperationError;
 use orchestrator::operations::stop::{StopOptions, kill, stop};
@@ -15,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{App, Interrupts};
-use crate::commands::up::listen::{Heard, listen};
+use crate::commands::listen::{Heard, listen};
 use crate::commands::up::run::print_urls;
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
@@ -264,9 +265,10 @@ impl<'a> Session<'a> {
         if self.ended.insert(attachment.id.clone(), false).is_some() {
             return;
         }
-        let with_lines = self.options.shown.contains(&attachment.service);
+        let query = LogQuery { follow: true, since: attachment.since, ..LogQuery::default() };
+        let query = self.options.shown.contains(&attachment.service).then_some(query);
         // Owned by the channel: it ends when nobody receives any more.
-        tokio::spawn(listen(self.engine.clone(), attachment.clone(), with_lines, self.say.clone()));
+        tokio::spawn(listen(self.engine.clone(), attachment.clone(), query, self.say.clone()));
     }
 
     fn hear(&mut self, attachment: &Attachment, heard: Heard) {

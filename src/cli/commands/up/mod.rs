@@ -2,7 +2,6 @@
 
 pub(crate) mod attached;
 pub(crate) mod choice;
-pub(crate) mod listen;
 pub(crate) mod run;
 
 pub(crate) use choice::Making;

@@ -1,5 +1,5 @@
-//! Listens to one container for an attached `up`: every line once, in order, over any number of restarts, and its
-//! end only after its last line.
+//! Listens to one container, for an attached `up` and `logs -f`: every line once, in order, over any number of
+//! restarts, and its end only after its last line.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,8 +22,10 @@ pub(crate) enum Heard {
 }
 
 /// Where in the log we are: the time of the last line, and how many lines of exactly that time have been shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Cursor {
+    /// What to ask for while no line has come.
+    first: LogQuery,
     time: Option<SystemTime>,
     shown: usize,
     /// Lines of that time that the present query has sent again.
@@ -31,13 +33,16 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn at(time: Option<SystemTime>) -> Self {
-        Self { time, shown: 0, again: 0 }
+    fn new(first: LogQuery) -> Self {
+        Self { first, time: None, shown: 0, again: 0 }
     }
 
     fn query(&mut self, follow: bool) -> LogQuery {
         self.again = 0;
-        LogQuery { follow, tail: None, since: self.time, until: None }
+        match self.time {
+            None => LogQuery { follow, ..self.first.clone() },
+            Some(_) => LogQuery { follow, tail: None, since: self.time, until: self.first.until },
+        }
     }
 
     /// Says whether a line of a query from here is new.
@@ -56,11 +61,12 @@ impl Cursor {
     }
 }
 
-/// Sends what the container says until it is removed or nobody listens. `with_lines`: what it writes, too.
+/// Sends what the container says until it is removed or nobody listens: its states, and the lines that `query` asks
+/// for, if it does.
 pub(crate) async fn listen(
     engine: Arc<dyn Engine>,
     attachment: Attachment,
-    with_lines: bool,
+    query: Option<LogQuery>,
     heard: UnboundedSender<(Attachment, Heard)>,
 ) {
     let say = |what| heard.send((attachment.clone(), what)).is_ok();
@@ -71,10 +77,12 @@ pub(crate) async fn listen(
             return;
         }
     };
-    let mut cursor = Cursor::at(attachment.since);
+    let with_lines = query.is_some();
+    let mut cursor = Cursor::new(query.unwrap_or_default());
     let mut lines = if with_lines { lines(&engine, &attachment, &mut cursor, true).await } else { None };
     loop {
         tokio::select! {
+            biased;
             line = next(&mut lines) => match line {
                 Some(line) => {
                     if cursor.is_new(&line) && !say(Heard::Line(line)) {
@@ -144,14 +152,14 @@ mod tests {
 
     #[test]
     fn a_second_query_from_the_same_moment_repeats_nothing() {
-        let mut cursor = Cursor::at(None);
-        assert_eq!(cursor.query(true).since, None);
+        let mut cursor = Cursor::new(LogQuery { tail: Some(5), ..LogQuery::default() });
+        assert_eq!((cursor.query(true).since, cursor.query(false).tail), (None, Some(5)));
         let new: Vec<bool> = [1, 1, 2, 3, 3].map(|second| cursor.is_new(&line(second))).to_vec();
         assert_eq!(new, [true; 5]);
-        assert_eq!(cursor.query(false).since, Some(line(3).time));
+        assert_eq!((cursor.query(false).since, cursor.query(false).tail), (Some(line(3).time), None));
         let new: Vec<bool> = [3, 3, 3, 4].map(|second| cursor.is_new(&line(second))).to_vec();
         assert_eq!(new, [false, false, true, true]);
-        assert_eq!(cursor.query(true).since, Some(line(4).time));
+        let _ = cursor.query(true);
         assert!(!cursor.is_new(&line(4)));
         assert!(cursor.is_new(&line(4)));
     }

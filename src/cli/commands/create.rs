@@ -24,7 +24,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     let options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
     if app.settings.dry_run {
-        app.printer.data(dry_run(engine, &loaded.project, &options).await?.to_string().trim_end());
+        app.printer.data(dry_run(engine, &loaded.project, &options).await?.trim_end());
         return Ok(());
     }
     app.run(Some(&loaded), |events| up(engine, &loaded.project, &options, events)).await?;

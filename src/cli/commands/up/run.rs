@@ -105,7 +105,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     };
     let engine = app.engine()?;
     if app.settings.dry_run {
-        app.printer.data(dry_run(engine, &loaded.project, &options).await?.to_string().trim_end());
+        app.printer.data(dry_run(engine, &loaded.project, &options).await?.trim_end());
         return Ok(());
     }
     if args.detach || args.wait || args.no_start {

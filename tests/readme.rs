@@ -23,7 +23,8 @@ fn every_command_of_the_tour_works_in_its_order() {
         return;
     }
     let host = Host::with("tour", PROJECT);
-    let tour: Vec<String> = commands().into_iter().filter_map(|line| line.strip_prefix("motet ").map(str::to_owned)).collect();
+    let tour: Vec<String> =
+        commands().into_iter().filter_map(|line| line.strip_prefix("motet ").map(str::to_owned)).collect();
     assert!(tour.len() >= 8, "the README has a tour: {tour:?}");
     for line in tour {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -63,6 +64,9 @@ fn what_the_readme_says_of_verbs_is_what_the_program_has() {
     let works = text.split("Works: ").nth(1).unwrap().split(';').next().unwrap();
     let verbs = works.split('`').skip(1).step_by(2);
     for verb in verbs {
-        assert!(help.contains(&format!("  {verb} ")), "README says that `{verb}` works; --help does not list it:\n{help}");
+        assert!(
+            help.contains(&format!("  {verb} ")),
+            "README says that `{verb}` works; --help does not list it:\n{help}"
+        );
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Rows<'p> {
     printer: &'p Printer,
     multi: MultiProgress,
     rows: Vec<Row>,
+    /// A line below all rows.
+    foot: Option<ProgressBar>,
 }
 
 impl<'p> Rows<'p> {
@@ -55,7 +57,7 @@ impl<'p> Rows<'p> {
         let multi = MultiProgress::with_draw_target(target);
         multi.set_move_cursor(false);
         printer.set_rows(Some(multi.clone()));
-        Self { printer, multi, rows: Vec::new() }
+        Self { printer, multi, rows: Vec::new(), foot: None }
     }
 
     /// Shows `event`.
@@ -82,11 +84,26 @@ impl<'p> Rows<'p> {
         }
     }
 
+    /// Says `text` below all rows from now on.
+    pub(crate) fn foot(&mut self, text: String) {
+        let multi = &self.multi;
+        let bar = self.foot.get_or_insert_with(|| {
+            let bar = multi.add(ProgressBar::new_spinner());
+            bar.set_style(ProgressStyle::with_template("   {wide_msg:.dim}").expect("the template is a constant"));
+            bar
+        });
+        bar.set_message(text);
+        bar.tick();
+    }
+
     /// Leaves the rows as they are and lets go of the terminal.
     pub(crate) fn finish(&mut self) {
         for row in &mut self.rows {
             row.clear_tail(&self.multi);
             row.bar.abandon();
+        }
+        if let Some(foot) = self.foot.take() {
+            foot.finish_and_clear();
         }
         self.printer.set_rows(None);
         self.rows.clear();
@@ -142,7 +159,10 @@ impl<'p> Rows<'p> {
             self.make_room();
             self.rows.push(Row {
                 subject: subject.to_owned(),
-                bar: self.multi.add(ProgressBar::new_spinner()),
+                bar: match &self.foot {
+                    Some(foot) => self.multi.insert_before(foot, ProgressBar::new_spinner()),
+                    None => self.multi.add(ProgressBar::new_spinner()),
+                },
                 begin: Instant::now(),
                 standing: Standing::GoesOn,
                 took: Duration::ZERO,

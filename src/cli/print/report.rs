@@ -81,6 +81,13 @@ impl<'p> Reporter<'p> {
         matches!(self.dress, Dress::Rows(_))
     }
 
+    /// Says `text` below everything, where that can be redrawn.
+    pub(crate) fn foot(&mut self, text: String) {
+        if let Dress::Rows(rows) = &mut self.dress {
+            rows.foot(text);
+        }
+    }
+
     /// Ends the display.
     pub(crate) fn finish(&mut self) {
         if let Dress::Rows(rows) = &mut self.dress {

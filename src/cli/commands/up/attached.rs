@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerState};
 use orchestrator::engine::log::LogQuery;
-use orchestrator::event::{Attachment, Event, Progress};
+use orchestrator::event::{Attachment, Event};
 use orchestrator::operations::OperationError;
 use orchestrator::operations::stop::{StopOptions, kill, stop};
 use orchestrator::operations::up::{UpOptions, up};
@@ -181,7 +181,8 @@ impl<'a> Session<'a> {
                 result = &mut operation => break result,
                 _ = frames.tick(), if self.reporter.draws() => {
                     if let Some(grace) = countdown {
-                        self.reporter.event(&seconds_left(grace.saturating_sub(begin.elapsed())));
+                        let left = grace.saturating_sub(begin.elapsed()).as_secs();
+                        self.reporter.foot(format!("{left} s left, then by force"));
                     }
                     self.reporter.tick();
                 }
@@ -322,9 +323,4 @@ impl<'a> Session<'a> {
             }
         }
     }
-}
-
-fn seconds_left(left: Duration) -> Event {
-    let text = format!("{} s left, then by force", left.as_secs());
-    Event::Progress { subject: "Stopping".into(), progress: Progress::Note(text) }
 }

@@ -119,3 +119,32 @@ impl App {
         absolute
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::args::global::AnsiChoice;
+    use crate::args::{Environment, GlobalArgs, Settings};
+    use crate::print::printer::Printer;
+
+    use super::*;
+
+    fn app(file: &str) -> App {
+        let args = GlobalArgs { file: vec![file.to_owned()], ..GlobalArgs::default() };
+        App {
+            settings: Settings::new(&args, &Environment::default()).unwrap(),
+            args,
+            environment: Environment::default(),
+            printer: Printer::of_process(AnsiChoice::Never),
+            folder: "/home/me/shop".into(),
+        }
+    }
+
+    #[test]
+    fn paths_are_made_absolute_and_remote_files_are_not() {
+        let file = |text: &str| app(text).request(&[], Passes::default()).unwrap().files[0].display().to_string();
+        assert_eq!(file("compose.yaml"), "/home/me/shop/compose.yaml");
+        assert_eq!(file("../base/./compose.yaml"), "/home/me/base/compose.yaml");
+        assert_eq!(file("/etc/compose.yaml"), "/etc/compose.yaml");
+        assert_eq!(file("oci://registry/app:1"), "oci://registry/app:1");
+    }
+}

@@ -96,7 +96,8 @@ impl fmt::Display for Reference {
 
 fn check_registry(registry: &str) -> Result<(), &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-    match !registry.is_empty() && registry.chars().all(allowed) {
+    let edges = |c: char| c.is_ascii_alphanumeric() || "[]".contains(c);
+    match registry.starts_with(edges) && registry.ends_with(edges) && registry.chars().all(allowed) {
         true => Ok(()),
         false => Err("the registry is a host name and perhaps a port"),
     }

@@ -1,5 +1,13 @@
-//! (rooms of snapshot)
+//! Layers on disk: archives become directories, directories are stacked and mounted, what was written on top becomes a layer.
+
+pub mod archive;
 pub mod copy;
 pub mod diff;
+pub mod extract;
 pub mod overlay;
+pub mod place;
 pub mod unpack;
+pub mod whiteout;
+
+#[cfg(test)]
+mod tests;

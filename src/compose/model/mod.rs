@@ -2,6 +2,9 @@
 
 pub mod build;
 pub mod bytes;
+pub mod decode;
+mod decode_parts;
+mod decode_service;
 pub mod deploy;
 pub mod develop;
 pub mod duration;
@@ -12,5 +15,6 @@ pub mod mount;
 pub mod network;
 pub mod port;
 pub mod project;
+mod read;
 pub mod service;
 pub mod volume;

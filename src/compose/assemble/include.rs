@@ -1,0 +1,155 @@
+//! `include`: other projects' resources, each project read in its own folder and with its own `.env`.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use crate::assemble::file::{self, ParsedFile};
+use crate::assemble::model::{self, Scope};
+use crate::canonical::lists;
+use crate::canonical::paths::{self, Base};
+use crate::diagnostic::Diagnostic;
+use crate::document::node::{Mapping, Node, Value};
+use crate::document::session::{Session, Stop};
+use crate::environment::precedence;
+use crate::source::Span;
+
+const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
+
+/// Brings in what `root`, the file at `path`, includes.
+pub fn apply(
+    session: &mut Session<'_>,
+    root: &mut Node,
+    path: &FilePath,
+    scope: &Scope<'_>,
+    included: &mut Vec<PathBuf>,
+) -> Result<(), Stop> {
+    included.push(path.to_path_buf());
+    let Some(entry) = root.as_mapping_mut().and_then(|root| root.remove("include")) else { return Ok(()) };
+    if entry.value.is_null() {
+        return Ok(());
+    }
+    let Value::Sequence(items) = entry.value.value else {
+        let message = format!("`include` takes a list of files, and this is {}", entry.value.kind());
+        return session.stop(Diagnostic::error(308, message).at(entry.value.span).label("not a list"));
+    };
+    for item in items {
+        let imported = one(session, &item, scope, included)?;
+        import(session, imported, root)?;
+    }
+    Ok(())
+}
+
+fn one(session: &mut Session<'_>, item: &Node, scope: &Scope<'_>, included: &[PathBuf]) -> Result<Node, Stop> {
+    let files = files(session, item, scope)?;
+    let Some((main, span)) = files.first().cloned() else {
+        return session.stop(Diagnostic::error(309, "an `include` names no file").at(item.span).label("no `path`"));
+    };
+    if included.contains(&main) {
+        let mut chain: Vec<String> = included.iter().map(|path| format!("`{}`", path.display())).collect();
+        chain.push(format!("`{}`", main.display()));
+        let message = format!("files include each other in a circle: {}", chain.join(" -> "));
+        return session.stop(Diagnostic::error(310, message).at(span).label("comes back here"));
+    }
+    let directory = match item.get_str("project_directory").filter(|text| !text.is_empty()) {
+        Some(text) => PathBuf::from(paths::absolute(scope.base(), text)),
+        None => main.parent().map(FilePath::to_path_buf).unwrap_or_default(),
+    };
+    let variables = variables(session, item, scope, &directory)?;
+    let mut parsed: Vec<ParsedFile> = Vec::with_capacity(files.len());
+    for (path, span) in files {
+        parsed.push(file::read(session, &path, Some(span))?);
+    }
+    let options = crate::request::Passes { resolve_paths: true, ..scope.options };
+    model::load(session, parsed, &Scope { directory: &directory, variables: &variables, options }, included)
+}
+
+fn files(session: &mut Session<'_>, item: &Node, scope: &Scope<'_>) -> Result<Vec<(PathBuf, Span)>, Stop> {
+    let mut list = match item.get("path") {
+        Some(path) => path.clone(),
+        None => item.clone(),
+    };
+    lists::of_one(&mut list);
+    let mut files = Vec::new();
+    for node in list.as_sequence().into_iter().flatten() {
+        let Some(text) = node.as_str() else { continue };
+        if is_remote(text) {
+            match session.reader.fetch(text) {
+                Ok(path) => files.push((path, node.span)),
+                Err(error) => {
+                    let reason = crate::document::session::read_failure(&error);
+                    let message = format!("cannot fetch `{text}`: {reason}");
+                    return session.stop(Diagnostic::error(6, message).at(node.span).label("named here"));
+                }
+            }
+        } else {
+            files.push((PathBuf::from(paths::absolute(scope.base(), text)), node.span));
+        }
+    }
+    Ok(files)
+}
+
+fn is_remote(text: &str) -> bool {
+    ["oci://", "git@", "git://", "https://", "http://", "ssh://", "github.com/"]
+        .iter()
+        .any(|prefix| text.starts_with(prefix))
+}
+
+/// Returns what an included project sees: what includes it sees, then its own files of variables.
+fn variables(
+    session: &mut Session<'_>,
+    item: &Node,
+    scope: &Scope<'_>,
+    directory: &FilePath,
+) -> Result<std::collections::BTreeMap<String, String>, Stop> {
+    let mut list = item.get("env_file").cloned().unwrap_or_else(|| Node::new(Value::Sequence(Vec::new()), item.span));
+    lists::of_one(&mut list);
+    let base = Base { directory: scope.directory, home: None };
+    let mut env_files: Vec<PathBuf> = list
+        .as_sequence()
+        .into_iter()
+        .flatten()
+        .filter_map(Node::as_str)
+        .map(|text| PathBuf::from(paths::absolute(base, text)))
+        .collect();
+    if env_files.is_empty() {
+        let default = directory.join(".env");
+        if session.reader.exists(&default) {
+            env_files.push(default);
+        }
+    }
+    let own = precedence::read_files(session, &env_files, scope.variables)?;
+    let mut variables = scope.variables.clone();
+    for (name, value) in own {
+        variables.entry(name).or_insert(value);
+    }
+    Ok(variables)
+}
+
+/// Puts the resources of an included project into `root`; the same name twice must mean the same thing.
+fn import(session: &mut Session<'_>, imported: Node, root: &mut Node) -> Result<(), Stop> {
+    let Some(root) = root.as_mapping_mut() else { return Ok(()) };
+    for section in SECTIONS {
+        let Some(from) = imported.get(section) else { continue };
+        let Some(resources) = from.as_mapping() else { continue };
+        if root.get(section).is_none_or(Node::is_null) {
+            root.insert(section, from.span, Node::new(Value::Mapping(Mapping::default()), from.span));
+        }
+        let Some(to) = root.get_mut(section).and_then(Node::as_mapping_mut) else { continue };
+        for entry in resources.iter() {
+            match to.entry(&entry.key) {
+                None => to.push(entry.clone()),
+                Some(own) if own.value == entry.value => {}
+                Some(own) => {
+                    let message = format!("`{section}.{}` is here and, otherwise, in an included file", entry.key);
+                    return session.stop(
+                        Diagnostic::error(311, message)
+                            .at(own.key_span)
+                            .label("here")
+                            .related(entry.key_span, "and included")
+                            .help("rename one of them, or change it in an override file listed in `include.path`"),
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}

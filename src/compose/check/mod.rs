@@ -1,0 +1,11 @@
+//! What is wrong with a tree: its keys and types, its values, and what its parts say of each other.
+
+pub mod attributes;
+pub mod build_attributes;
+pub mod cycle;
+pub mod references;
+pub mod rules;
+pub mod schema;
+pub mod shape;
+pub mod similar;
+pub mod values;

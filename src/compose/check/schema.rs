@@ -1,0 +1,253 @@
+//! Holds a tree against the schema, and says all that does not fit.
+
+use crate::check::attributes::{FILE, SERVICE};
+use crate::check::shape::{BOOLEAN, INTEGER, Keys, NULL, NUMBER, Object, STRING, Shape};
+use crate::check::similar;
+use crate::diagnostic::Diagnostic;
+use crate::document::node::{Entry, Mapping, Node, Value};
+use crate::document::path::Path;
+use crate::document::session::Session;
+use crate::source::Span;
+
+/// Checks the tree of a whole file.
+pub fn check(session: &mut Session<'_>, root: &Node) {
+    if let Some(mapping) = root.as_mapping() {
+        object(session, mapping, root.span, &FILE, &mut Path::default(), None);
+    }
+}
+
+fn node(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &mut Path, key: Option<Span>) {
+    match (shape, &node.value) {
+        (Shape::Any, _) => {}
+        (Shape::Either(shapes), _) => match shapes.iter().find(|shape| takes(shape, node)) {
+            Some(shape) => self::node(session, node, shape, path, key),
+            None => wrong(session, node, shape, path),
+        },
+        (Shape::List(item), Value::Sequence(items)) => list(session, items, item, path),
+        (Shape::Unique(item), Value::Sequence(items)) => {
+            list(session, items, item, path);
+            repeated(session, items, path);
+        }
+        (Shape::Map(keys, value), Value::Mapping(mapping)) => map(session, mapping, *keys, value, path),
+        (Shape::Object(known), Value::Mapping(mapping)) => object(session, mapping, node.span, known, path, key),
+        (Shape::Is(kinds), _) if kinds & kind(node) != 0 => {}
+        (Shape::Whole { least, most }, Value::Int(value)) => {
+            if *value < i128::from(*least) || *value > i128::from(*most) {
+                wrong(session, node, shape, path);
+            }
+        }
+        (Shape::Choice(words), Value::String(text)) if words.contains(&text.as_str()) => {}
+        (Shape::Choice(words), Value::String(text)) => {
+            let mut diagnostic =
+                Diagnostic::error(120, format!("`{path}` takes {}, and this is `{text}`", shape.describe()))
+                    .at(node.span)
+                    .label("none of them");
+            if let Some(near) = similar::closest(text, words.iter().copied()) {
+                diagnostic = diagnostic.help(format!("a similar one exists: `{near}`"));
+            }
+            session.report(diagnostic);
+        }
+        (Shape::Pattern(test, _), Value::String(text)) if test(text) => {}
+        _ => wrong(session, node, shape, path),
+    }
+}
+
+/// The kinds of scalar that a node counts as.
+fn kind(node: &Node) -> u8 {
+    match &node.value {
+        Value::Null => NULL,
+        Value::Bool(_) => BOOLEAN,
+        Value::Int(_) => INTEGER | NUMBER,
+        Value::Float(value) if value.fract() == 0.0 => INTEGER | NUMBER,
+        Value::Float(_) => NUMBER,
+        Value::String(_) => STRING,
+        Value::Timestamp(_) | Value::Sequence(_) | Value::Mapping(_) => 0,
+    }
+}
+
+/// Says whether `shape` is for this kind of node at all.
+fn takes(shape: &Shape, node: &Node) -> bool {
+    match shape {
+        Shape::Any => true,
+        Shape::Is(kinds) => kinds & kind(node) != 0,
+        Shape::Whole { .. } => matches!(node.value, Value::Int(_)),
+        Shape::Choice(_) | Shape::Pattern(..) => node.as_str().is_some(),
+        Shape::List(_) | Shape::Unique(_) => node.as_sequence().is_some(),
+        Shape::Map(..) | Shape::Object(_) => node.as_mapping().is_some(),
+        Shape::Either(shapes) => shapes.iter().any(|shape| takes(shape, node)),
+    }
+}
+
+fn list(session: &mut Session<'_>, items: &[Node], item: &Shape, path: &mut Path) {
+    for (index, value) in items.iter().enumerate() {
+        path.push_index(index);
+        node(session, value, item, path, None);
+        path.pop();
+    }
+}
+
+fn repeated(session: &mut Session<'_>, items: &[Node], path: &Path) {
+    for (index, item) in items.iter().enumerate() {
+        if let Some(first) = items[..index].iter().find(|other| *other == item) {
+            session.report(
+                Diagnostic::error(121, format!("`{path}` has the same item twice"))
+                    .at(item.span)
+                    .label("again here")
+                    .related(first.span, "first here")
+                    .help("remove one of the two"),
+            );
+        }
+    }
+}
+
+fn map(session: &mut Session<'_>, mapping: &Mapping, keys: Keys, value: &Shape, path: &mut Path) {
+    let name = |key: &str| {
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    };
+    for entry in mapping.iter() {
+        match keys {
+            Keys::Free if !entry.key.is_empty() => {}
+            Keys::Names | Keys::LooseNames if name(&entry.key) => {}
+            Keys::LooseNames => continue,
+            Keys::Free | Keys::Names => {
+                let message = format!("`{}` cannot be a name in `{path}`", entry.key);
+                session.report(
+                    Diagnostic::error(122, message)
+                        .at(entry.key_span)
+                        .label("not a name")
+                        .help("names are letters, digits, `.`, `_` and `-`"),
+                );
+                continue;
+            }
+        }
+        path.push(&entry.key);
+        node(session, &entry.value, value, path, Some(entry.key_span));
+        path.pop();
+    }
+}
+
+fn object(
+    session: &mut Session<'_>,
+    mapping: &Mapping,
+    span: Span,
+    known: &Object,
+    path: &mut Path,
+    key: Option<Span>,
+) {
+    for entry in mapping.iter() {
+        match known.attributes.iter().find(|(name, _)| *name == entry.key) {
+            Some((_, shape)) => {
+                path.push(&entry.key);
+                node(session, &entry.value, shape, path, Some(entry.key_span));
+                path.pop();
+            }
+            None if known.open || (known.extensions && entry.key.starts_with("x-")) => {}
+            None => unknown(session, entry, known, path, key),
+        }
+    }
+    for name in known.required {
+        if !mapping.contains(name) {
+            session.report(
+                Diagnostic::error(123, format!("`{path}` lacks `{name}`"))
+                    .at(key.unwrap_or(span))
+                    .label(format!("a {} needs `{name}`", known.noun)),
+            );
+        }
+    }
+}
+
+fn unknown(session: &mut Session<'_>, entry: &Entry, known: &Object, path: &Path, key: Option<Span>) {
+    let place = match path.segments().len() {
+        0 => "at the top of the file".to_owned(),
+        2 if path.name(0) == Some("services") => format!("in service `{}`", path.name(1).unwrap_or_default()),
+        _ => format!("in `{path}`"),
+    };
+    let mut diagnostic = Diagnostic::error(107, format!("unknown key `{}` {place}", entry.key)).at(entry.key_span);
+    if let Some(span) = key {
+        diagnostic = diagnostic.related(span, format!("in this {}", known.noun));
+    }
+    let names = |object: &'static Object| object.attributes.iter().map(|(name, _)| *name);
+    let top = path.segments().is_empty();
+    if let Some(near) = similar::closest(&entry.key, known.attributes.iter().map(|(name, _)| *name)) {
+        diagnostic = diagnostic.label(format!("a key with a similar name exists: `{near}`"));
+    } else if top && names(&SERVICE).any(|name| name == entry.key) {
+        diagnostic = diagnostic
+            .label("this belongs into a service")
+            .help(format!("move `{}` under `services:` and the name of the service that it is for", entry.key));
+    } else if top && ["image", "build"].iter().any(|name| entry.value.get(name).is_some()) {
+        diagnostic = diagnostic
+            .label("this looks like a service")
+            .help("put services under a `services:` key")
+            .help("keys that are yours begin with `x-`");
+    } else {
+        diagnostic = diagnostic.label("not a key of Compose").help("keys that are yours begin with `x-`");
+    }
+    session.report(diagnostic);
+}
+
+fn wrong(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &Path) {
+    let found = match &node.value {
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Timestamp(_) => {
+            format!("`{}` is {}", node.plain(), node.kind())
+        }
+        Value::String(text) if text.len() <= 40 => format!("this is the string `{text}`"),
+        Value::String(_) | Value::Null | Value::Sequence(_) | Value::Mapping(_) => format!("this is {}", node.kind()),
+    };
+    let mut diagnostic =
+        Diagnostic::error(124, format!("`{path}` takes {}, and {found}", shape.describe())).at(node.span);
+    diagnostic = diagnostic.label(format!("not {}", shape.describe()));
+    if let Some(help) = mend(node, shape, path) {
+        diagnostic = diagnostic.help(help);
+    }
+    session.report(diagnostic);
+}
+
+/// Returns how to write what was meant, in the words of the file.
+fn mend(node: &Node, shape: &Shape, path: &Path) -> Option<String> {
+    let key = path.segments().iter().rev().find_map(|segment| match segment {
+        crate::document::path::Segment::Key(key) => Some(key.as_str()),
+        crate::document::path::Segment::Index(_) => None,
+    })?;
+    let durations = ["interval", "timeout", "start_period", "start_interval", "stop_grace_period", "delay", "window"];
+    match &node.value {
+        Value::Int(value) if durations.contains(&key) => Some(format!("with a unit: `{key}: {value}s`")),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Timestamp(_) if takes_text(shape) => {
+            Some(format!("put it in quotes: \"{}\"", node.plain()))
+        }
+        Value::Mapping(mapping) if key == "ports" => {
+            let port = mapping.iter().next().map(|entry| entry.value.plain())?;
+            Some(format!("write a list: `- \"{port}:{port}\"`"))
+        }
+        Value::Mapping(mapping) if mapping.len() == 1 && takes_text(shape) => {
+            let entry = mapping.iter().next()?;
+            Some(format!("write `- {}={}`, or leave the dashes out", entry.key, entry.value.plain()))
+        }
+        Value::String(text) if takes_list(shape) => Some(format!("write a list: `{key}: [{text}]`")),
+        _ => None,
+    }
+}
+
+fn takes_text(shape: &Shape) -> bool {
+    match shape {
+        Shape::Is(kinds) => kinds & STRING != 0,
+        Shape::Choice(_) | Shape::Pattern(..) => true,
+        Shape::Either(shapes) => shapes.iter().any(takes_text),
+        Shape::Any | Shape::Whole { .. } | Shape::List(_) | Shape::Unique(_) | Shape::Map(..) | Shape::Object(_) => {
+            false
+        }
+    }
+}
+
+fn takes_list(shape: &Shape) -> bool {
+    match shape {
+        Shape::List(_) | Shape::Unique(_) => true,
+        Shape::Either(shapes) => shapes.iter().any(takes_list),
+        Shape::Any
+        | Shape::Is(_)
+        | Shape::Whole { .. }
+        | Shape::Choice(_)
+        | Shape::Pattern(..)
+        | Shape::Map(..)
+        | Shape::Object(_) => false,
+    }
+}

@@ -1,0 +1,9 @@
+//! Text to tree: every value knows where it was written.
+
+pub mod node;
+pub mod parse;
+pub mod path;
+pub mod scalar;
+pub mod session;
+pub mod spans;
+mod yaml_error;

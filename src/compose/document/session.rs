@@ -1,0 +1,84 @@
+//! What one load gathers on its way: the files read, and what is wrong with them.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::source::{FileId, ReadError, Reader, SourceMap, Span};
+
+/// Says that a pass cannot go on; the reason is among the diagnostics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop;
+
+/// One load under way.
+pub struct Session<'a> {
+    /// Gives files.
+    pub reader: &'a dyn Reader,
+    /// The files given so far.
+    pub sources: SourceMap,
+    /// What was found so far.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Session<'a> {
+    /// Starts a load.
+    pub fn new(reader: &'a dyn Reader) -> Self {
+        Self { reader, sources: SourceMap::default(), diagnostics: Vec::new() }
+    }
+
+    /// Notes a mistake or warning, once.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Notes a mistake that ends the pass.
+    pub fn stop<T>(&mut self, diagnostic: Diagnostic) -> Result<T, Stop> {
+        self.report(diagnostic);
+        Err(Stop)
+    }
+
+    /// Says whether an error was noted.
+    pub fn failed(&self) -> bool {
+        self.errors() > 0
+    }
+
+    /// Returns how many errors were noted.
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    /// Reads the file at `path` into the source map.
+    pub fn read(&mut self, path: &Path) -> Result<FileId, ReadError> {
+        let text = self.reader.read(path)?;
+        Ok(self.sources.add(PathBuf::from(path), text))
+    }
+
+    /// Returns the text that `span` covers.
+    pub fn text(&self, span: Span) -> &str {
+        self.sources.get(span.file).and_then(|s| s.text.get(span.start as usize..span.end as usize)).unwrap_or("")
+    }
+
+    /// Returns where `needle` stands inside `span`, or all of `span`.
+    pub fn within(&self, span: Span, needle: &str) -> Span {
+        match self.text(span).find(needle) {
+            Some(offset) if !needle.is_empty() => {
+                let start = span.start + u32::try_from(offset).unwrap_or(0);
+                Span { file: span.file, start, end: start + u32::try_from(needle.len()).unwrap_or(0) }
+            }
+            _ => span,
+        }
+    }
+}
+
+/// Returns what went wrong with reading, as the end of a sentence.
+pub fn read_failure(error: &ReadError) -> String {
+    match error {
+        ReadError::NotFound => "there is no such file".into(),
+        ReadError::IsDirectory => "it is a directory".into(),
+        ReadError::Denied => "permission denied".into(),
+        ReadError::NotUtf8(offset) => format!("it is not UTF-8 text (byte {offset})"),
+        ReadError::TooLarge(size) => format!("{size} bytes are more than is read"),
+        ReadError::Other(text) => text.clone(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Replaces the references in a tree's strings, never in its keys, and casts what a place wants typed.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::Diagnostic;
+use crate::document::node::{Node, Value};
+use crate::document::path::Path;
+use crate::document::session::Session;
+use crate::interpolate::cast::{self, Cast};
+use crate::interpolate::template::{self, TemplateError};
+use crate::source::Span;
+
+/// Interpolates every value below `node`.
+pub fn apply(session: &mut Session<'_>, node: &mut Node, variables: &BTreeMap<String, String>) {
+    walk(session, node, &mut Path::default(), variables);
+}
+
+/// Interpolates one text that stands at `span`; what is wrong is noted, and the text comes back as it was.
+pub fn text(session: &mut Session<'_>, text: &str, span: Span, variables: &BTreeMap<String, String>) -> String {
+    if !text.contains('$') {
+        return text.to_owned();
+    }
+    let mut unset = Vec::new();
+    match template::substitute(text, &|name| variables.get(name).cloned(), &mut unset) {
+        Ok(value) => {
+            for name in unset {
+                session.report(not_set(session, &name, span));
+            }
+            value
+        }
+        Err(error) => {
+            session.report(refused(session, &error, span));
+            text.to_owned()
+        }
+    }
+}
+
+fn walk(session: &mut Session<'_>, node: &mut Node, path: &mut Path, variables: &BTreeMap<String, String>) {
+    match &mut node.value {
+        Value::String(written) => {
+            let errors = session.errors();
+            let value = text(session, written, node.span, variables);
+            if session.errors() == errors {
+                match cast::wanted(path) {
+                    None => *written = value,
+                    Some(wanted) => typed(session, node, path, wanted, &value),
+                }
+            }
+        }
+        Value::Mapping(mapping) => {
+            for entry in mapping.iter_mut() {
+                path.push(&entry.key);
+                walk(session, &mut entry.value, path, variables);
+                path.pop();
+            }
+        }
+        Value::Sequence(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                path.push_index(index);
+                walk(session, item, path, variables);
+                path.pop();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Timestamp(_) => {}
+    }
+}
+
+fn typed(session: &mut Session<'_>, node: &mut Node, path: &Path, wanted: Cast, value: &str) {
+    if let Some(value) = cast::cast(wanted, value) {
+        node.value = value;
+        return;
+    }
+    let (name, example) = wanted.describe();
+    let key = path.name(path.segments().len() - 1).unwrap_or_default().to_owned();
+    session.report(
+        Diagnostic::error(204, format!("`{path}` takes {name}, and `{value}` is none"))
+            .at(node.span)
+            .label(format!("not {name}"))
+            .help(format!("write for example `{key}: {example}`")),
+    );
+}
+
+fn not_set(session: &Session<'_>, name: &str, span: Span) -> Diagnostic {
+    let mut place = span;
+    for form in [format!("${{{name}}}"), format!("${name}"), format!("${{{name}")] {
+        place = session.within(span, &form);
+        if place != span {
+            break;
+        }
+    }
+    Diagnostic::warning(203, format!("the variable `{name}` is not set, so nothing stands in its place"))
+        .at(place)
+        .label("looked for in the environment and in the .env file")
+        .help(format!("give it a default, `${{{name}:-value}}`, or demand it, `${{{name}:?reason}}`"))
+}
+
+fn refused(session: &Session<'_>, error: &TemplateError, span: Span) -> Diagnostic {
+    match error {
+        TemplateError::Invalid { reference } => {
+            let closed = reference.contains('}');
+            let shown: String =
+                if closed { reference[..=reference.find('}').unwrap_or(0)].to_owned() } else { reference.clone() };
+            let diagnostic = if closed {
+                Diagnostic::error(201, format!("`{shown}` is no reference to a variable"))
+                    .label("not a name, or not an operator behind it")
+            } else {
+                Diagnostic::error(201, format!("`{shown}` is opened and never closed")).label("a `}` is missing")
+            };
+            diagnostic.at(session.within(span, &shown)).help(
+                "write ${NAME}, ${NAME:-default}, ${NAME:?reason} or ${NAME:+alternative}; a plain dollar sign is $$",
+            )
+        }
+        TemplateError::Required { variable, reason } => {
+            let message = if reason.is_empty() {
+                format!("the variable `{variable}` is required and not set")
+            } else {
+                format!("the variable `{variable}` is required and not set: {reason}")
+            };
+            let place = session.within(span, &format!("${{{variable}"));
+            Diagnostic::error(202, message)
+                .at(place)
+                .label("demanded here")
+                .help(format!("set {variable} in the environment or in the .env file"))
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `${VAR}` in values: the grammar, and its use on a tree.
+
+pub mod apply;
+pub mod cast;
+pub mod template;

@@ -1,0 +1,188 @@
+//! The passes from files to a project, in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde_json::{Map, Value as Json};
+
+use crate::assemble::file::{self, ParsedFile};
+use crate::assemble::model::{self, Scope};
+use crate::canonical::{encode, env_values, normalize};
+use crate::check::rules::{self, View};
+use crate::diagnostic::Diagnostic;
+use crate::document::node::{Mapping, Node};
+use crate::document::session::{Session, Stop};
+use crate::document::spans;
+use crate::environment::naming;
+use crate::environment::precedence::{self, Setting};
+use crate::interpolate::apply;
+use crate::model::decode;
+use crate::model::project::Project;
+use crate::request::LoadRequest;
+use crate::select;
+use crate::source::{Reader, SourceMap, Span};
+
+/// What came of a load.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The project, unless a mistake keeps it from being known.
+    pub project: Option<Project>,
+    /// Mistakes and warnings, in the order in which they were found.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Every file that was read, so that the diagnostics can be shown.
+    pub sources: SourceMap,
+}
+
+/// Loads a project: finds and reads its files, and says all that is wrong with them.
+pub fn load(request: &LoadRequest, reader: &dyn Reader) -> Loaded {
+    let mut session = Session::new(reader);
+    let project = passes(&mut session, request).ok().filter(|_| !session.failed());
+    Loaded { project, diagnostics: session.diagnostics, sources: session.sources }
+}
+
+fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, Stop> {
+    let mut setting = precedence::settle(session, request)?;
+    let files = read(session, request, &setting)?;
+    let name = name(session, request, &setting, &files)?;
+    setting.variables.insert("COMPOSE_PROJECT_NAME".into(), name.clone());
+    let paths = files.iter().map(|file| file.path.clone()).collect();
+    let scope = Scope { directory: &setting.directory, variables: &setting.variables, options: request.passes };
+    let mut root = model::load(session, files, &scope, &[])?;
+    if root.as_mapping().is_none_or(Mapping::is_empty) {
+        return session.stop(
+            Diagnostic::error(119, "the Compose file is empty")
+                .at(root.span)
+                .help("the least there can be: `services: {web: {image: nginx}}`"),
+        );
+    }
+    if request.passes.normalize {
+        normalize::normalize(&mut root, &name, &setting.variables);
+    }
+    let encoded = encode::encode(session, &root, &name);
+    let enabled = enabled(&encoded, &setting.profiles);
+    if request.passes.consistency {
+        rules::check(session, &View { root: &root, encoded: &encoded, enabled: &enabled });
+    }
+    if session.failed() {
+        return Err(Stop);
+    }
+    let project = Project {
+        name,
+        directory: setting.directory.clone(),
+        files: paths,
+        environment_files: setting.env_files.clone(),
+        profiles: setting.profiles.clone(),
+        spans: spans::collect(&root),
+        environment: setting.variables.clone(),
+        canonical: encoded,
+        ..Project::default()
+    };
+    narrowed(session, request, project, &root, enabled)
+}
+
+/// Reads and parses the project's own files.
+fn read(session: &mut Session<'_>, request: &LoadRequest, setting: &Setting) -> Result<Vec<ParsedFile>, Stop> {
+    let mut files = Vec::with_capacity(setting.files.len());
+    for path in &setting.files {
+        if path.as_os_str() == "-" {
+            let id = session.sources.add(PathBuf::from("-"), request.stdin.clone().unwrap_or_default());
+            files.push(file::parsed(session, id, path)?);
+        } else {
+            files.push(file::read(session, path, None)?);
+        }
+    }
+    Ok(files)
+}
+
+fn name(
+    session: &mut Session<'_>,
+    request: &LoadRequest,
+    setting: &Setting,
+    files: &[ParsedFile],
+) -> Result<String, Stop> {
+    let documents = files.iter().flat_map(|file| &file.documents);
+    let written = documents.filter_map(|document| document.root.get("name")).rfind(|name| !name.plain().is_empty());
+    let written = written.filter(|node| !node.is_null()).map(|node| {
+        let text = node.plain();
+        if request.passes.interpolate { apply::text(session, &text, node.span, &setting.variables) } else { text }
+    });
+    naming::name(session, setting.name.as_deref(), written.as_deref(), &setting.directory)
+}
+
+/// Returns the services whose profiles are active.
+fn enabled(encoded: &Json, profiles: &[String]) -> BTreeSet<String> {
+    let services = encoded["services"].as_object();
+    let active = |service: &Json| match service["profiles"].as_array() {
+        None => true,
+        Some(own) => {
+            let own: Vec<&str> = own.iter().filter_map(Json::as_str).collect();
+            profiles.iter().any(|profile| profile == "*" || own.contains(&profile.as_str()))
+        }
+    };
+    services.into_iter().flatten().filter(|(_, service)| active(service)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Enables what is asked for, merges files of variables, and leaves out what is not used.
+fn narrowed(
+    session: &mut Session<'_>,
+    request: &LoadRequest,
+    mut project: Project,
+    root: &Node,
+    mut enabled: BTreeSet<String>,
+) -> Result<Project, Stop> {
+    // A service that is named is wanted, whatever its profiles say: they all count as active then.
+    for name in request.services.iter().filter(|name| !enabled.contains(*name)) {
+        let own = project.canonical["services"][name]["profiles"].as_array();
+        project.profiles.extend(own.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned));
+    }
+    if !request.services.is_empty() {
+        enabled = self::enabled(&project.canonical, &project.profiles);
+    }
+    let disabled = split(&mut project.canonical, &enabled);
+    project = decode::decode(project, &disabled);
+    if !request.services.is_empty() {
+        project = match select::with_services(&project, &request.services, true) {
+            Ok(project) => project,
+            Err(diagnostic) => return session.stop(diagnostic),
+        };
+    }
+    if request.passes.resolve_env {
+        environments(session, &mut project);
+        project.services = decode::services(&project.canonical["services"]);
+    }
+    if request.passes.consistency {
+        let selected: BTreeSet<String> = project.services.keys().cloned().collect();
+        rules::container_names(session, &View { root, encoded: &project.canonical, enabled: &selected });
+    }
+    if !request.passes.keep_unused {
+        select::drop_unused(&mut project);
+    }
+    Ok(project)
+}
+
+fn split(canonical: &mut Json, enabled: &BTreeSet<String>) -> BTreeMap<String, Json> {
+    let Some(services) = canonical.get_mut("services").and_then(Json::as_object_mut) else { return BTreeMap::new() };
+    let all: Map<String, Json> = std::mem::take(services);
+    let (on, off): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| enabled.contains(name));
+    *services = on.into_iter().collect();
+    off.into_iter().collect()
+}
+
+fn environments(session: &mut Session<'_>, project: &mut Project) {
+    let spans = &project.spans;
+    let variables = &project.environment;
+    let services = project.canonical.get_mut("services").and_then(Json::as_object_mut);
+    for (name, service) in services.into_iter().flatten() {
+        let span = |key: &str| -> Option<Span> {
+            let list = key.split('[').next().unwrap_or(key);
+            spans
+                .get(&format!("services.{name}.{key}"))
+                .or_else(|| spans.get(&format!("services.{name}.{list}")))
+                .copied()
+        };
+        if let Some(service) = service.as_object_mut() {
+            env_values::resolve(session, service, variables, &span);
+            encode::in_order(service);
+        }
+    }
+}

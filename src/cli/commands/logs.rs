@@ -129,7 +129,7 @@ async fn follow(
     let (say, mut heard) = unbounded_channel();
     let mut running: BTreeMap<ContainerId, bool> = BTreeMap::new();
     let mut arrivals = engine.watch_containers(&identity::project_filter(project)).await.ok();
-    let mut join = |replica: &Replica, query: LogQuery, running: &mut BTreeMap<ContainerId, bool>| {
+    let join = |replica: &Replica, query: LogQuery, running: &mut BTreeMap<ContainerId, bool>| {
         let container = &replica.container;
         if running.insert(container.id.clone(), true).is_none() {
             let attachment = Attachment {

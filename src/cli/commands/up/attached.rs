@@ -175,10 +175,10 @@ impl<'a> Session<'a> {
         let result = loop {
             tokio::select! {
                 biased;
-                () = self.interrupts.next() => return Driven::Interrupted,
+                () = self.interrupts.next() => break None,
                 Some(event) = events.recv() => self.event(&event),
                 Some((attachment, heard)) = self.heard.recv() => self.hear(&attachment, heard),
-                result = &mut operation => break result,
+                result = &mut operation => break Some(result),
                 _ = frames.tick(), if self.reporter.draws() => {
                     if let Some(grace) = countdown {
                         let left = grace.saturating_sub(begin.elapsed()).as_secs();
@@ -188,13 +188,14 @@ impl<'a> Session<'a> {
                 }
             }
             if self.app.printer.is_closed() {
-                return Driven::Interrupted;
+                break None;
             }
         };
+        // What has just started is listened to, even if it is stopped at once.
         while let Ok(event) = events.try_recv() {
             self.event(&event);
         }
-        Driven::Done(result)
+        result.map_or(Driven::Interrupted, Driven::Done)
     }
 
     /// Shows lines until the end.

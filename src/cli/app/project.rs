@@ -3,12 +3,15 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use compose::{Diagnostic, FileSystem, LoadRequest, Passes, Severity};
+use compose::{Code, Diagnostic, FileSystem, LoadRequest, Passes, Severity};
 
 use crate::app::App;
 use crate::error::{CommandError, Kind, LoadedProject, Source};
 use crate::print::diagnostic;
 use crate::print::printer::Stream;
+
+/// A name on the command line that is no service.
+const NO_SUCH_SERVICE: Code = Code(551);
 
 /// What a command acts on: a project by its file, or only by its name.
 pub(crate) struct Target {
@@ -53,7 +56,12 @@ impl App {
         match loaded.project {
             Some(project) if errors.is_empty() => Ok(LoadedProject { project, sources: loaded.sources }),
             _ => Err(CommandError {
-                kind: Kind::Config,
+                // A service that is not there is no mistake of the file.
+                kind: if errors.iter().all(|error| error.code == NO_SUCH_SERVICE) {
+                    Kind::Failed
+                } else {
+                    Kind::Config
+                },
                 source: Source::Diagnostics(errors, Box::new(loaded.sources)),
                 hints: Vec::new(),
             }),

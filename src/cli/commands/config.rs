@@ -95,7 +95,6 @@ pub(crate) fn run(args: &Args, app: &App) -> Result<(), CommandError> {
         keep_unused: app.settings.all_resources,
     };
     let project = app.load_with(&args.names, passes, Warnings::Shown)?.project;
-    services::check(&args.names, &project)?;
     if args.quiet {
         return Ok(());
     }

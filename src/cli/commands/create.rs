@@ -3,7 +3,6 @@
 use orchestrator::operations::up::{UpOptions, dry_run, up};
 
 use crate::app::{App, Warnings};
-use crate::commands::services;
 use crate::commands::up::Making;
 use crate::error::CommandError;
 
@@ -20,7 +19,6 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&args.services, Warnings::Shown)?;
-    services::check(&args.services, &loaded.project)?;
     let engine = app.engine()?;
     let options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
     if app.settings.dry_run {

@@ -88,11 +88,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let loaded = app.load(&[], Warnings::Shown)?;
-    let named = args.services.iter().chain(&args.attach).chain(&args.no_attach).chain(&args.exit_code_from);
+    let loaded = app.load(&args.services, Warnings::Shown)?;
+    let named = args.attach.iter().chain(&args.no_attach).chain(&args.exit_code_from);
     services::check(&named.cloned().collect::<Vec<_>>(), &loaded.project)?;
-    // Once more for those services alone: a mistake elsewhere is none of theirs, and they enable their profiles.
-    let loaded = if args.services.is_empty() { loaded } else { app.load(&args.services, Warnings::Hidden)? };
     let options = UpOptions {
         services: args.services.clone(),
         no_deps: args.no_deps,

@@ -1,1 +1,378 @@
-//! Named directories that outlive containers.
+//! Named folders that outlive containers, and their first-use copy of what an image has in their place.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timestamps, Uid, XattrFlags};
+
+use crate::Runtime;
+use crate::state::container::{ContainerRecord, MountSourceRecord};
+use crate::state::record::{self, Lock, RecordError};
+use crate::state::volume::VolumeRecord;
+
+/// Version of the format.
+const VERSION: u32 = 1;
+
+/// A volume to create.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the attributes of a volume under their usual names")]
+pub struct VolumeRequest {
+    pub name: String,
+    /// `None`: `local`, the only one there is.
+    pub driver: Option<String>,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    pub anonymous: bool,
+}
+
+/// Why a volume could not be made, used or removed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named in the messages")]
+pub enum VolumeError {
+    #[error("no volume `{name}`")]
+    NotFound { name: String },
+    #[error(
+        "`{name}` is not a volume name: letters, digits, `_`, `.` and `-`, at least two, beginning with a letter or digit"
+    )]
+    Name { name: String },
+    #[error("volume `{name}` is in use by {}", containers.join(", "))]
+    InUse { name: String, containers: Vec<String> },
+    #[error("volume `{name}`: {problem}")]
+    Unsupported { name: String, problem: String },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("cannot {act} `{path}`")]
+    Io {
+        act: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Creates a volume, or returns the one of this name as it is.
+pub fn create(rt: &Runtime, request: &VolumeRequest) -> Result<VolumeRecord, VolumeError> {
+    check(request)?;
+    let _lock = lock(rt)?;
+    if let Some(found) = find(rt, &request.name)? {
+        return Ok(found);
+    }
+    let created = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let volume = VolumeRecord {
+        version: VERSION,
+        name: request.name.clone(),
+        created_ms: u64::try_from(created.as_millis()).unwrap_or(u64::MAX),
+        driver: "local".into(),
+        options: request.options.clone(),
+        labels: request.labels.clone(),
+        anonymous: request.anonymous,
+        populated: false,
+    };
+    let data = rt.layout.volume_data(&request.name);
+    std::fs::create_dir_all(&data).map_err(|source| VolumeError::Io { act: "create", path: data, source })?;
+    record::write(&rt.layout.volume(&request.name), &volume)?;
+    Ok(volume)
+}
+
+fn check(request: &VolumeRequest) -> Result<(), VolumeError> {
+    let name = &request.name;
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.len() < 2
+        || name.len() > 255
+        || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || !name.chars().all(is_good)
+    {
+        return Err(VolumeError::Name { name: name.clone() });
+    }
+    let unsupported = |problem: String| Err(VolumeError::Unsupported { name: name.clone(), problem });
+    if let Some(driver) = request.driver.as_deref().filter(|driver| !matches!(*driver, "" | "local" | "default")) {
+        return unsupported(format!("there is no volume driver `{driver}`, only `local`"));
+    }
+    if request.options.is_empty() {
+        return Ok(());
+    }
+    if let Some(option) = request.options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device")) {
+        return unsupported(format!("the driver `local` has no option `{option}`"));
+    }
+    match bound_device(&request.options) {
+        Some(device) if device.is_absolute() => Ok(()),
+        Some(device) => unsupported(format!("`{}` is not an absolute path", device.display())),
+        None => unsupported(
+            "of the driver options only a bind (`type: none`, `o: bind`, `device: PATH`) can be done".into(),
+        ),
+    }
+}
+
+/// The host folder that driver options make a volume of.
+fn bound_device(options: &BTreeMap<String, String>) -> Option<&Path> {
+    let is_bind = options.get("o").is_some_and(|o| o.split(',').any(|word| matches!(word, "bind" | "rbind")));
+    if is_bind { options.get("device").map(Path::new) } else { None }
+}
+
+fn lock(rt: &Runtime) -> Result<Lock, VolumeError> {
+    Ok(record::lock(&rt.layout.lock("volumes"))?)
+}
+
+/// Returns a volume by its name.
+pub fn find(rt: &Runtime, name: &str) -> Result<Option<VolumeRecord>, VolumeError> {
+    // A name with a slash would lead elsewhere.
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        return Ok(None);
+    }
+    Ok(record::read(&rt.layout.volume(name))?)
+}
+
+/// Returns every volume, by name.
+pub fn list(rt: &Runtime) -> Result<Vec<VolumeRecord>, VolumeError> {
+    let folder = rt.layout.volumes();
+    let error = |source| VolumeError::Io { act: "read", path: folder.clone(), source };
+    let mut volumes = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(error)? {
+        if let Some(name) = entry.map_err(error)?.file_name().to_str() {
+            volumes.extend(find(rt, name)?);
+        }
+    }
+    volumes.sort_by(|a: &VolumeRecord, b| a.name.cmp(&b.name));
+    Ok(volumes)
+}
+
+/// Returns the folder that is mounted.
+pub fn directory(rt: &Runtime, name: &str) -> Result<PathBuf, VolumeError> {
+    let volume = find(rt, name)?.ok_or_else(|| VolumeError::NotFound { name: name.into() })?;
+    Ok(match bound_device(&volume.options) {
+        Some(device) => device.into(),
+        None => rt.layout.volume_data(name),
+    })
+}
+
+/// Removes a volume that no container has; says whether it was there.
+pub fn remove(rt: &Runtime, name: &str) -> Result<bool, VolumeError> {
+    let _lock = lock(rt)?;
+    if find(rt, name)?.is_none() {
+        return Ok(false);
+    }
+    let containers = users(rt, name)?;
+    if !containers.is_empty() {
+        return Err(VolumeError::InUse { name: name.into(), containers });
+    }
+    let record = rt.layout.volume(name);
+    std::fs::remove_file(&record).map_err(|source| VolumeError::Io { act: "remove", path: record, source })?;
+    let folder = rt.layout.volumes().join(name);
+    std::fs::remove_dir_all(&folder).map_err(|source| VolumeError::Io { act: "remove", path: folder, source })?;
+    Ok(true)
+}
+
+/// Names of the containers that mount a volume, running or not.
+fn users(rt: &Runtime, name: &str) -> Result<Vec<String>, VolumeError> {
+    let folder = rt.layout.containers();
+    let error = |source| VolumeError::Io { act: "read", path: folder.clone(), source };
+    let mut users = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(error)? {
+        let id = entry.map_err(error)?.file_name().to_string_lossy().into_owned();
+        if id.starts_with('.') {
+            continue;
+        }
+        let container: Option<ContainerRecord> = record::read(&rt.layout.bundle(&id).record())?;
+        users.extend(
+            container.filter(|container| mounts(container, name)).map(|container| format!("`{}`", container.name)),
+        );
+    }
+    users.sort();
+    Ok(users)
+}
+
+fn mounts(container: &ContainerRecord, volume: &str) -> bool {
+    container.mounts.iter().any(|mount| match &mount.source {
+        MountSourceRecord::Volume { name, .. } => name == volume,
+        MountSourceRecord::Bind { .. }
+        | MountSourceRecord::Tmpfs { .. }
+        | MountSourceRecord::File { .. }
+        | MountSourceRecord::Image { .. } => false,
+    })
+}
+
+/// Copies what an image has at a volume's place into the volume, with owners, modes, times and attributes; only at
+/// its first use and only when nothing is in it yet.
+///
+/// `source` opens the image's folder when it is needed; `None`: the image has no such folder.
+pub fn populate(
+    rt: &Runtime,
+    name: &str,
+    source: &mut dyn FnMut() -> io::Result<Option<OwnedFd>>,
+) -> Result<(), VolumeError> {
+    // Two containers may use it for the first time at once.
+    let _lock = lock(rt)?;
+    let mut volume = find(rt, name)?.ok_or_else(|| VolumeError::NotFound { name: name.into() })?;
+    if volume.populated {
+        return Ok(());
+    }
+    let path = directory(rt, name)?;
+    let error = |act, source| VolumeError::Io { act, path: path.clone(), source };
+    let is_empty = std::fs::read_dir(&path).map_err(|source| error("read", source))?.next().is_none();
+    if is_empty && let Some(from) = source().map_err(|source| error("fill", source))? {
+        let to = File::open(&path).map_err(|source| error("open", source))?;
+        copy_folder(from.as_fd(), to.as_fd()).map_err(|source| error("fill", source))?;
+    }
+    volume.populated = true;
+    Ok(record::write(&rt.layout.volume(name), &volume)?)
+}
+
+/// Copies the content and the metadata of one folder to another; by descriptor, so that no link leads astray.
+fn copy_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    for entry in rustix::fs::Dir::read_from(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::mkdirat(to, name, Mode::RWXU)?;
+                let (inner, outer) = (
+                    rustix::fs::openat(from, name, flags, Mode::empty())?,
+                    rustix::fs::openat(to, name, flags, Mode::empty())?,
+                );
+                copy_folder(inner.as_fd(), outer.as_fd())?;
+                continue;
+            }
+            FileType::RegularFile => {
+                let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut source = File::from(rustix::fs::openat(from, name, flags | OFlags::RDONLY, Mode::empty())?);
+                let create = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+                let mut target = File::from(rustix::fs::openat(to, name, create, Mode::RUSR | Mode::WUSR)?);
+                io::copy(&mut source, &mut target)?;
+                copy_metadata(source.as_fd(), target.as_fd())?;
+                continue;
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(from, name, Vec::new())?;
+                rustix::fs::symlinkat(target, to, name)?;
+            }
+            kind @ (FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice) => {
+                rustix::fs::mknodat(to, name, kind, mode, stat.st_rdev)?;
+            }
+            FileType::Unknown => continue,
+        }
+        let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        rustix::fs::chownat(to, name, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    copy_metadata(from, to)
+}
+
+fn copy_metadata(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    let stat = rustix::fs::fstat(from)?;
+    rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
+    copy_attributes(from, to)?;
+    // After the owner, whose change takes set-user-ID bits away.
+    rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode))?;
+    rustix::fs::futimens(to, &times(&stat))?;
+    Ok(())
+}
+
+fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    let mut names = vec![0_u8; 4096];
+    let length = match rustix::fs::flistxattr(from, &mut names[..]) {
+        Ok(length) => length,
+        Err(rustix::io::Errno::OPNOTSUPP) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        // What overlayfs notes about a file is no part of it.
+        if name.starts_with(b"trusted.overlay.") {
+            continue;
+        }
+        let mut value = vec![0_u8; 65536];
+        let length = rustix::fs::fgetxattr(from, name, &mut value[..])?;
+        rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+fn times(stat: &rustix::fs::Stat) -> Timestamps {
+    let time =
+        |seconds: i64, nanos: u64| rustix::fs::Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanos).unwrap_or(0) };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+    use crate::state::layout::Layout;
+
+    fn scratch() -> (tempfile::TempDir, Runtime) {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let rt = Runtime::open(Layout::under(root.path())).unwrap();
+        (root, rt)
+    }
+
+    fn request(name: &str) -> VolumeRequest {
+        VolumeRequest { name: name.into(), ..VolumeRequest::default() }
+    }
+
+    #[test]
+    fn a_volume_is_made_once_found_listed_and_removed() {
+        let (_root, rt) = scratch();
+        let made = create(&rt, &request("data")).unwrap();
+        assert_eq!(create(&rt, &request("data")).unwrap(), made);
+        assert_eq!(list(&rt).unwrap(), [made]);
+        assert!(remove(&rt, "data").unwrap());
+        assert!(!remove(&rt, "data").unwrap());
+        assert_eq!(find(&rt, "data").unwrap(), None);
+    }
+
+    #[test]
+    fn names_and_drivers_that_can_not_be_are_refused() {
+        let (_root, rt) = scratch();
+        for name in ["", "a", "../x", "-x", "a/b", "a b"] {
+            assert!(matches!(create(&rt, &request(name)), Err(VolumeError::Name { .. })), "{name}");
+        }
+        let nfs = VolumeRequest { driver: Some("nfs".into()), ..request("data") };
+        assert_eq!(
+            create(&rt, &nfs).unwrap_err().to_string(),
+            "volume `data`: there is no volume driver `nfs`, only `local`"
+        );
+    }
+
+    #[test]
+    fn the_first_use_copies_all_that_a_file_is_and_the_second_nothing() {
+        let (root, rt) = scratch();
+        create(&rt, &request("data")).unwrap();
+        let image = root.path().join("image");
+        std::fs::create_dir_all(image.join("inner")).unwrap();
+        std::fs::write(image.join("inner/file"), "text").unwrap();
+        std::os::unix::fs::chown(image.join("inner/file"), Some(70), Some(71)).unwrap();
+        std::fs::set_permissions(image.join("inner/file"), std::fs::Permissions::from_mode(0o4640)).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", image.join("link")).unwrap();
+        std::fs::set_permissions(&image, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        populate(&rt, "data", &mut || Ok(Some(File::open(&image)?.into()))).unwrap();
+        let data = rt.layout.volume_data("data");
+        let copy = std::fs::metadata(data.join("inner/file")).unwrap();
+        assert_eq!((copy.uid(), copy.gid(), copy.mode() & 0o7777), (70, 71, 0o4640));
+        assert_eq!(copy.mtime(), std::fs::metadata(image.join("inner/file")).unwrap().mtime());
+        assert_eq!(std::fs::read_link(data.join("link")).unwrap(), Path::new("/etc/passwd"));
+        assert_eq!(std::fs::metadata(&data).unwrap().mode() & 0o7777, 0o1777);
+        std::fs::remove_file(data.join("link")).unwrap();
+        populate(&rt, "data", &mut || panic!("the second use looks at nothing")).unwrap();
+        assert!(!data.join("link").exists());
+    }
+
+    #[test]
+    fn a_volume_that_holds_something_is_left_alone() {
+        let (_root, rt) = scratch();
+        create(&rt, &request("data")).unwrap();
+        std::fs::write(rt.layout.volume_data("data").join("mine"), "").unwrap();
+        populate(&rt, "data", &mut || panic!("nothing is to be copied")).unwrap();
+    }
+}

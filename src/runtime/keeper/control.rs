@@ -1,1 +1,179 @@
-//! (being written)
+//! The keeper's socket: one JSON line asks, one answers.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::state::layout::Bundle;
+
+/// Longest request that is read: none is even near.
+const LONGEST: usize = 4096;
+
+/// What a keeper can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Stop; the answer comes when the container is gone.
+    Stop {
+        /// `None`: the container's own.
+        signal: Option<i32>,
+        /// `None`: the container's own.
+        grace_ms: Option<u64>,
+    },
+    /// Send a signal.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+}
+
+/// What it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// Not done.
+    Failed {
+        /// Why.
+        message: String,
+    },
+}
+
+/// Returns a path to the bundle's socket that is short enough for a socket address (108 bytes, unix(7)), and what
+/// must stay open while it is used.
+fn short_path(bundle: &Bundle) -> io::Result<(std::os::fd::OwnedFd, PathBuf)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(&bundle.run, flags, Mode::empty())?;
+    let path = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), file_name(bundle));
+    Ok((folder, path.into()))
+}
+
+fn file_name(bundle: &Bundle) -> String {
+    bundle.socket().file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Opens the keeper's end. Only the keeper, which holds the container's lock, may do this.
+pub fn listen(bundle: &Bundle) -> io::Result<UnixListener> {
+    std::fs::create_dir_all(&bundle.run)?;
+    let (_folder, path) = short_path(bundle)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Asks a container's keeper and waits for the answer; `None`: there is no keeper, or it ended before it answered.
+pub fn ask(bundle: &Bundle, request: &Request) -> io::Result<Option<Reply>> {
+    let gone = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(None),
+        _ => Err(error),
+    };
+    let mut stream = match short_path(bundle).and_then(|(_folder, path)| UnixStream::connect(path)) {
+        Ok(stream) => stream,
+        Err(error) => return gone(error),
+    };
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    let mut answer = String::new();
+    match stream.write_all(&line).and_then(|()| BufReader::new(stream).read_line(&mut answer)) {
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(serde_json::from_str(&answer)?)),
+        Err(error) => gone(error),
+    }
+}
+
+/// One who asks, as the keeper sees them.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    received: Vec<u8>,
+}
+
+/// What a client's socket had for us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A whole request.
+    Request(Request),
+    /// Nothing whole yet.
+    Nothing,
+    /// It is gone, or speaks another language.
+    Gone,
+}
+
+impl Client {
+    /// Takes the next one who connects, if any.
+    pub fn accept(listener: &UnixListener) -> Option<Self> {
+        let (stream, _) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some(Self { stream, received: Vec::new() })
+    }
+
+    /// Reads what is there; never blocks.
+    pub fn receive(&mut self) -> Received {
+        let mut bytes = [0; 1024];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => return Received::Gone,
+            Ok(length) => self.received.extend_from_slice(&bytes[..length]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(_) => return Received::Gone,
+        }
+        match self.received.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                serde_json::from_slice(&line).map_or(Received::Gone, Received::Request)
+            }
+            None if self.received.len() > LONGEST => Received::Gone,
+            None => Received::Nothing,
+        }
+    }
+
+    /// Answers; whoever does not listen any more misses it.
+    pub fn answer(&mut self, reply: &Reply) {
+        if let Ok(mut line) = serde_json::to_vec(reply) {
+            line.push(b'\n');
+            let _ = self.stream.write_all(&line);
+        }
+    }
+}
+
+impl std::os::fd::AsFd for Client {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_answered_over_a_path_of_any_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("d".repeat(120));
+        let bundle = Bundle { lib: deep.clone(), run: deep };
+        assert_eq!(ask(&bundle, &Request::Signal { signal: 1 }).unwrap(), None, "no keeper");
+        let listener = listen(&bundle).unwrap();
+        let asking = std::thread::spawn(move || ask(&bundle, &Request::Signal { signal: 1 }).unwrap());
+        listener.set_nonblocking(false).unwrap();
+        let mut client = Client::accept(&listener).unwrap();
+        client.stream.set_nonblocking(false).unwrap();
+        assert_eq!(client.receive(), Received::Request(Request::Signal { signal: 1 }));
+        client.answer(&Reply::Done);
+        assert_eq!(asking.join().unwrap(), Some(Reply::Done));
+    }
+
+    #[test]
+    fn a_keeper_that_dies_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = Bundle { lib: folder.path().into(), run: folder.path().into() };
+        drop(listen(&bundle).unwrap());
+        assert_eq!(ask(&bundle, &Request::Signal { signal: 1 }).unwrap(), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! Makes the sandbox of a container from its record.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::Runtime;
+use crate::cgroup::devices::DevicePolicy;
+use crate::cgroup::group::Group;
+use crate::sandbox::capabilities::{self, UnknownCapability};
+use crate::sandbox::spec::{Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
+use crate::state::container::{
+    ContainerRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord, Status, StatusRecord,
+};
+use crate::state::layout::Bundle;
+use crate::state::process::ProcessId;
+use crate::state::record;
+use crate::volume;
+
+/// Why a container's sandbox can't be described.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named in the messages")]
+pub enum SpecError {
+    #[error(transparent)]
+    Capability(#[from] UnknownCapability),
+    #[error("container `{id}`, whose {namespace} namespace is to be shared, does not run")]
+    NotRunning { id: String, namespace: &'static str },
+    #[error("cannot use volume `{name}`")]
+    Volume {
+        name: String,
+        #[source]
+        source: volume::VolumeError,
+    },
+    #[error("no folder `{subpath}` in `{within}`")]
+    Subpath {
+        subpath: String,
+        within: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{subpath}` leads out of `{within}`")]
+    Outside { subpath: String, within: String },
+}
+
+/// Returns the name of a container's groups.
+pub fn group_name(id: &str) -> String {
+    format!("motet/{id}")
+}
+
+/// Returns what devices a container may use.
+pub fn device_policy(record: &ContainerRecord) -> DevicePolicy {
+    let mut rules = record.security.device_rules.clone();
+    rules.extend(record.security.devices.iter().filter_map(|device| {
+        use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+        let metadata = std::fs::metadata(&device.source).ok()?;
+        let kind = if metadata.file_type().is_block_device() { 'b' } else { 'c' };
+        let number = metadata.rdev();
+        let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+        Some(format!("{kind} {major}:{minor} {}", device.permissions))
+    }));
+    DevicePolicy { all: record.security.privileged, rules }
+}
+
+/// Makes the sandbox of a container.
+pub fn sandbox(rt: &Runtime, record: &ContainerRecord, group: Option<Group>) -> Result<SandboxSpec, SpecError> {
+    let bundle = rt.layout.bundle(&record.id);
+    let security = &record.security;
+    Ok(SandboxSpec {
+        root: root(rt, record, &bundle),
+        mount_point: bundle.root(),
+        read_only_root: security.read_only,
+        process: record.process.clone(),
+        hostname: record.hostname.clone(),
+        domainname: record.domainname.clone(),
+        mounts: mounts(rt, record, &bundle)?,
+        namespaces: namespaces(rt, record)?,
+        privileged: security.privileged,
+        capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
+        seccomp: security.seccomp.clone(),
+        no_new_privileges: security.no_new_privileges,
+        mask_paths: !security.unmasked && !security.privileged,
+        devices: security.devices.clone(),
+        rlimits: record.ulimits.clone(),
+        sysctls: record.sysctls.clone(),
+        oom_score_adj: record.oom_score_adj,
+        init: record.init,
+        shm_size: record.shm_size,
+        cgroup: group,
+    })
+}
+
+fn root(rt: &Runtime, record: &ContainerRecord, bundle: &Bundle) -> Root {
+    if record.layers.is_empty() {
+        return Root::Directory(bundle.upper());
+    }
+    Root::Overlay { lower: layers(rt, &record.layers), upper: bundle.upper(), work: bundle.work() }
+}
+
+/// Returns the directories of layers, given as diff ids.
+pub fn layers(rt: &Runtime, diff_ids: &[String]) -> Vec<PathBuf> {
+    diff_ids.iter().map(|id| rt.layout.layers().join(id.strip_prefix("sha256:").unwrap_or(id))).collect()
+}
+
+fn namespaces(rt: &Runtime, record: &ContainerRecord) -> Result<Namespaces, SpecError> {
+    let shared = |namespace: &NamespaceRecord, file, name| match namespace {
+        NamespaceRecord::Private => Ok(Namespace::New),
+        NamespaceRecord::Host => Ok(Namespace::Host),
+        NamespaceRecord::Container(id) => of_container(rt, id, file, name),
+    };
+    let wanted = &record.namespaces;
+    Ok(Namespaces {
+        network: match &record.network {
+            NetworkModeRecord::None | NetworkModeRecord::Networks(_) => Namespace::New,
+            NetworkModeRecord::Host => Namespace::Host,
+            NetworkModeRecord::Container(id) => of_container(rt, id, "net", "network")?,
+        },
+        pid: shared(&wanted.pid, "pid", "process")?,
+        ipc: shared(&wanted.ipc, "ipc", "IPC")?,
+        uts: shared(&wanted.uts, "uts", "UTS")?,
+        cgroup: shared(&wanted.cgroup, "cgroup", "control group")?,
+    })
+}
+
+fn of_container(rt: &Runtime, id: &str, file: &str, namespace: &'static str) -> Result<Namespace, SpecError> {
+    match running_init(rt, id) {
+        Some(init) => Ok(Namespace::Join(format!("/proc/{}/ns/{file}", init.pid).into())),
+        None => Err(SpecError::NotRunning { id: id.chars().take(12).collect(), namespace }),
+    }
+}
+
+/// Returns process 1 of a container that runs.
+fn running_init(rt: &Runtime, id: &str) -> Option<ProcessId> {
+    let status: StatusRecord = record::read(&rt.layout.bundle(id).status()).ok()??;
+    match status.status {
+        Status::Running { init, .. } | Status::Paused { init, .. } => Some(init).filter(|init| init.is_running()),
+        Status::Created | Status::Restarting { .. } | Status::Exited { .. } | Status::Dead { .. } => None,
+    }
+}
+
+fn mounts(rt: &Runtime, record: &ContainerRecord, bundle: &Bundle) -> Result<Vec<SandboxMount>, SpecError> {
+    let mut mounts = Vec::new();
+    // A container that shares another's network shares what it calls itself and others.
+    let names = match &record.network {
+        NetworkModeRecord::Container(id) => rt.layout.bundle(id).files(),
+        NetworkModeRecord::None | NetworkModeRecord::Host | NetworkModeRecord::Networks(_) => bundle.files(),
+    };
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let target = format!("/etc/{name}");
+        if !record.mounts.iter().any(|mount| mount.target == target) {
+            mounts.push(bind(names.join(name), &target, false));
+        }
+    }
+    // Whatever lies in another's target must come after it.
+    let mut wanted: Vec<&MountRecord> = record.mounts.iter().collect();
+    wanted.sort_by_key(|mount| Path::new(&mount.target).components().count());
+    for mount in wanted {
+        mounts.push(sandbox_mount(rt, bundle, mount)?);
+    }
+    Ok(mounts)
+}
+
+fn bind(source: PathBuf, target: &str, read_only: bool) -> SandboxMount {
+    SandboxMount::Bind { source, target: target.into(), read_only, propagation: None, recursive: true }
+}
+
+fn sandbox_mount(rt: &Runtime, bundle: &Bundle, mount: &MountRecord) -> Result<SandboxMount, SpecError> {
+    Ok(match &mount.source {
+        MountSourceRecord::Bind { path, propagation } => SandboxMount::Bind {
+            source: path.clone(),
+            target: mount.target.clone(),
+            read_only: mount.read_only,
+            propagation: propagation.clone(),
+            recursive: true,
+        },
+        MountSourceRecord::Volume { name, subpath, .. } => {
+            let source =
+                volume::directory(rt, name).map_err(|source| SpecError::Volume { name: name.clone(), source })?;
+            bind(within(&source, subpath.as_deref(), name)?, &mount.target, mount.read_only)
+        }
+        MountSourceRecord::Tmpfs { size, mode, options } => SandboxMount::Tmpfs {
+            target: mount.target.clone(),
+            size: *size,
+            mode: *mode,
+            options: options.clone(),
+            read_only: mount.read_only,
+        },
+        MountSourceRecord::File { name } => bind(bundle.files().join(name), &mount.target, mount.read_only),
+        MountSourceRecord::Image { layers: diff_ids, subpath } => {
+            // Creation has made sure that it is one.
+            let layer = layers(rt, diff_ids).pop().unwrap_or_default();
+            bind(within(&layer, subpath.as_deref(), "the image")?, &mount.target, true)
+        }
+    })
+}
+
+/// Returns a folder inside of `folder`, and none outside, whatever links a container has put there.
+fn within(folder: &Path, subpath: Option<&str>, name: &str) -> Result<PathBuf, SpecError> {
+    let Some(subpath) = subpath.filter(|subpath| !subpath.is_empty()) else { return Ok(folder.into()) };
+    let outside = || SpecError::Outside { subpath: subpath.into(), within: name.into() };
+    if Path::new(subpath).components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(outside());
+    }
+    let error = |source| SpecError::Subpath { subpath: subpath.into(), within: name.into(), source };
+    let root = folder.canonicalize().map_err(error)?;
+    let path = root.join(subpath).canonicalize().map_err(error)?;
+    if path.starts_with(&root) { Ok(path) } else { Err(outside()) }
+}

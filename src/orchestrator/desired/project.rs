@@ -123,7 +123,7 @@ pub fn desired(project: &Project, scale: &BTreeMap<String, u32>) -> Result<Desir
         project: project.name.clone(),
         services: BTreeMap::new(),
         disabled: project.disabled_services.keys().cloned().collect(),
-        networks: project.networks.iter().map(|(key, _)| (key.clone(), networks::network(project, key))).collect(),
+        networks: project.networks.keys().map(|key| (key.clone(), networks::network(project, key))).collect(),
         volumes: project.volumes.keys().map(|key| (key.clone(), volume(project, key))).collect(),
         graph,
     };

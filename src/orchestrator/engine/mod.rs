@@ -3,6 +3,7 @@
 pub mod container;
 pub mod error;
 pub mod exec;
+pub mod fake;
 pub mod image;
 pub mod log;
 pub mod network;

@@ -235,7 +235,9 @@ impl Walk<'_> {
             })
             .collect();
         for (failure, root) in self.result.failures.iter_mut().zip(&self.failed) {
-            failure.blocked = skipped.iter().filter(|(by, _)| by == root).map(|(_, name)| name.clone()).collect();
+            let own = self.plan.step(*root).step.subject().1;
+            let blocked = skipped.iter().filter(|(by, name)| by == root && *name != own);
+            failure.blocked = blocked.map(|(_, name)| name.clone()).collect();
         }
         self.result
     }

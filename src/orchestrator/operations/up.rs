@@ -41,6 +41,9 @@ pub async fn up(
     let mut options = options.clone();
     let (desired, scope, mut observed) = look(&engine, project, &options).await?;
     let mut plan = plan_up(&desired, &observed, &scope, &options).map_err(OperationError::of)?;
+    for text in &plan.warnings {
+        let _ = events.send(Event::Warning(text.clone()));
+    }
     check_ports(&engine, &plan.publishes).await?;
     let ahead = decisive_images(&desired, &observed, &scope, &options)?;
     if !ahead.is_empty() {
@@ -174,9 +177,6 @@ fn port_path(service: &str, specs: &[ContainerSpec], resource: &str) -> String {
 }
 
 fn announce(plan: &Plan, events: &UnboundedSender<Event>) {
-    for text in &plan.warnings {
-        let _ = events.send(Event::Warning(text.clone()));
-    }
     for unchanged in &plan.unchanged {
         let (kind, name, state) = (unchanged.kind, unchanged.name.clone(), unchanged.state.clone());
         if let Some((id, service, number)) = &unchanged.container {

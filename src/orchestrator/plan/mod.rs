@@ -5,15 +5,18 @@ mod plan;
 mod step;
 
 mod containers;
+mod divergence;
 mod images;
 mod networks;
 mod options;
 mod orphans;
 mod ports;
 mod removal;
+mod replicas;
 mod sequence;
 mod up;
 mod volumes;
+mod waits;
 
 pub use containers::state_word;
 pub use images::{ImageAction, image_actions, propose_images};

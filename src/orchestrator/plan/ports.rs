@@ -41,7 +41,7 @@ pub(crate) fn find_clashes(planner: &mut UpPlanner<'_>) {
     let mut taken: Vec<(PortBinding, String)> = Vec::new();
     for (service, spec) in &mut planner.plan.publishes {
         for (index, port) in spec.ports.iter().enumerate() {
-            if !port.host_ports.is_some_and(|(first, last)| first == last) {
+            if port.host_ports.is_none_or(|(first, last)| first != last) {
                 continue;
             }
             match taken.iter().find(|(other, _)| same_place(other, port)) {

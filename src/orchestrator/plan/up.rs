@@ -129,9 +129,22 @@ pub fn plan_up(
     volumes::propose(&mut planner, &volumes);
     orphans::propose(&mut planner);
     containers::propose(&mut planner);
+    images_first(&mut planner);
     ports::order_after_release(&mut planner);
     ports::find_clashes(&mut planner);
     if planner.failures.is_empty() { Ok(planner.plan) } else { Err(planner.failures) }
+}
+
+/// Lets nothing begin before every image is there: one that can't be had leaves nothing behind.
+fn images_first(planner: &mut UpPlanner<'_>) {
+    let images: Vec<StepId> = planner.images.values().copied().collect();
+    for id in planner.plan.ids().filter(|id| !images.contains(id)) {
+        if planner.plan.predecessors(id).iter().all(|(before, _)| images.contains(before)) {
+            for image in &images {
+                planner.plan.needs(id, *image);
+            }
+        }
+    }
 }
 
 impl UpPlanner<'_> {

@@ -1,0 +1,9 @@
+//! The orchestrator on the fake engine: plans as text, and what operations do and say.
+
+mod down;
+mod failures;
+mod replacing;
+mod scaling;
+mod sequence;
+mod support;
+mod up;

@@ -58,9 +58,11 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
     if request.passes.normalize {
         normalize::normalize(&mut root, &name, &setting.variables);
     }
-    let encoded = encode::encode(session, &root, &name);
+    // With references still in it the tree has no final forms: it is printed as it stands.
+    let raw = !request.passes.interpolate;
+    let encoded = if raw { encode::any(&root) } else { encode::encode(session, &root, &name) };
     let enabled = enabled(&encoded, &setting.profiles);
-    if request.passes.consistency {
+    if request.passes.consistency && !raw {
         rules::check(session, &View { root: &root, encoded: &encoded, enabled: &enabled });
     }
     if session.failed() {
@@ -77,6 +79,9 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
         canonical: encoded,
         ..Project::default()
     };
+    if raw {
+        return Ok(decode::decode(project, &BTreeMap::new()));
+    }
     narrowed(session, request, project, &root, enabled)
 }
 

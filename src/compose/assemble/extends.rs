@@ -90,12 +90,12 @@ impl Walk<'_> {
             }
         };
         self.trail.pop();
+        if base.is_null() {
+            return Ok(node.clone());
+        }
         let mut service = node.clone();
         if let Some(mapping) = service.as_mapping_mut() {
             mapping.remove("extends");
-        }
-        if base.is_null() {
-            return Ok(service);
         }
         let base = self.cleared(base, file, name);
         merge::merge(session, base, service, &mut Path::of(&["services", name]))
@@ -174,7 +174,7 @@ impl Walk<'_> {
             resets = document.resets;
         }
         unicity::enforce(session, &mut root, &mut Path::default());
-        expand::expand(session, &mut root);
+        expand::expand(session, &mut root, !self.scope.options.interpolate);
         paths::resolve(&mut root, paths::Base { directory: &directory, home: home.home });
         let Some(services) = root.get("services").and_then(Node::as_mapping) else {
             let message = format!("`{}` has no services to extend", path.display());

@@ -66,7 +66,7 @@ pub fn lay(
         if let Some(version) = base.as_mapping_mut().and_then(|root| root.remove("version")) {
             obsolete(session, version.key_span);
         }
-        expand::expand(session, &mut base);
+        expand::expand(session, &mut base, !scope.options.interpolate);
         // A range of ports may meet one that an override names.
         unicity::enforce(session, &mut base, &mut Path::default());
     }

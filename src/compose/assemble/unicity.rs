@@ -61,7 +61,8 @@ fn key(item: &Node, identity: Identity) -> Result<String, String> {
     match identity {
         Identity::Name => match item.as_str() {
             Some(text) => Ok(text.split('=').next().unwrap_or(text).to_owned()),
-            None => text_or("a string"),
+            // The schema says that this is wrong, and how to mend it.
+            None => Ok(item.plain()),
         },
         Identity::Text => match &item.value {
             Value::String(_) | Value::Int(_) => Ok(item.plain()),

@@ -18,10 +18,8 @@ pub fn expand(session: &mut Session<'_>, node: &mut Node) {
                     }
                 }
             }
-            "provenance" | "sbom" => {
-                if node.as_str().is_none() && !node.is_null() {
-                    node.value = Value::String(node.plain());
-                }
+            "provenance" | "sbom" if node.as_str().is_none() && !node.is_null() => {
+                node.value = Value::String(node.plain());
             }
             "additional_contexts" => pairs(session, node),
             "ssh" => keys(session, node),

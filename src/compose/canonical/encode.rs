@@ -14,9 +14,8 @@ pub fn encode(session: &mut Session<'_>, root: &Node, name: &str) -> Json {
     let mut project = Map::new();
     project.insert("name".into(), Json::String(name.into()));
     for (section, fields) in forms::SECTIONS {
-        let Some(resources) = root.get(section).and_then(Node::as_mapping) else { continue };
         let mut encoded = Map::new();
-        for entry in sorted(resources) {
+        for entry in root.get(section).and_then(Node::as_mapping).map(sorted).unwrap_or_default() {
             let empty = Mapping::default();
             let resource = entry.value.as_mapping().unwrap_or(&empty);
             encoded.insert(entry.key.clone(), object(session, resource, fields, &format!("{section}.{}", entry.key)));
@@ -54,22 +53,19 @@ fn object(session: &mut Session<'_>, mapping: &Mapping, fields: &[Field], place:
                 match form(session, node, &field.form, &place) {
                     Ok(value) => value,
                     Err(reason) => {
-                        session.report(
-                            Diagnostic::error(404, format!("`{place}`: {reason}"))
-                                .at(node.span)
-                                .label("not understood"),
-                        );
+                        // Where an earlier check has spoken, its message is the better one.
+                        if !session.spoke_at(node.span) {
+                            let message = format!("`{place}`: {reason}");
+                            session.report(Diagnostic::error(404, message).at(node.span).label("not understood"));
+                        }
                         None
                     }
                 }
             }
             _ => None,
         };
-        match value.or_else(|| field.missing()) {
-            Some(value) => {
-                encoded.insert(field.shown.unwrap_or(field.name).into(), value);
-            }
-            None => {}
+        if let Some(value) = value.or_else(|| field.missing()) {
+            encoded.insert(field.shown.unwrap_or(field.name).into(), value);
         }
     }
     extensions(mapping, &mut encoded);
@@ -271,6 +267,8 @@ pub fn any(node: &Node) -> Json {
         Value::String(text) => Json::String(text.clone()),
         Value::Timestamp(text) if text.len() <= 10 => Json::String(format!("{text}T00:00:00Z")),
         Value::Timestamp(text) => Json::String(text.clone()),
+        // Compose prints an empty list as nothing where it does not know the attribute.
+        Value::Sequence(items) if items.is_empty() => Json::Null,
         Value::Sequence(items) => Json::Array(items.iter().map(any).collect()),
         Value::Mapping(mapping) => {
             Json::Object(sorted(mapping).into_iter().map(|entry| (entry.key.clone(), any(&entry.value))).collect())

@@ -6,12 +6,13 @@ use crate::document::node::{Mapping, Node, Value};
 use crate::document::session::Session;
 
 /// Spells out every short form. What has a wrong type is left: the check of the schema has said so.
-pub fn expand(session: &mut Session<'_>, root: &mut Node) {
+/// With references still in it (`lenient`), a text that cannot be read stays as it is.
+pub fn expand(session: &mut Session<'_>, root: &mut Node, lenient: bool) {
     let Some(root) = root.as_mapping_mut() else { return };
     if let Some(services) = root.get_mut("services").and_then(Node::as_mapping_mut) {
         for entry in services.iter_mut() {
             if let Some(service) = entry.value.as_mapping_mut() {
-                self::service(session, service);
+                self::service(session, service, lenient);
             }
         }
     }
@@ -25,7 +26,7 @@ pub fn expand(session: &mut Session<'_>, root: &mut Node) {
     }
 }
 
-fn service(session: &mut Session<'_>, service: &mut Mapping) {
+fn service(session: &mut Session<'_>, service: &mut Mapping, lenient: bool) {
     for entry in service.iter_mut() {
         let node = &mut entry.value;
         match entry.key.as_str() {
@@ -36,10 +37,10 @@ fn service(session: &mut Session<'_>, service: &mut Mapping) {
             "extends" => keyed(node, "service"),
             "gpus" => devices::expand_gpus(node),
             "networks" | "models" => lists::names(node),
-            "volumes" => each(session, node, volumes::expand),
-            "devices" => each(session, node, devices::expand),
-            "secrets" | "configs" => each(session, node, |_, item| file_mounts::expand(item)),
-            "ports" => ports::expand(session, node),
+            "volumes" => each(session, node, lenient, volumes::expand),
+            "devices" => each(session, node, lenient, devices::expand),
+            "secrets" | "configs" => each(session, node, lenient, |_, item| file_mounts::expand(item)),
+            "ports" => ports::expand(session, node, lenient),
             "develop" => develop(node),
             _ => {}
         }
@@ -66,11 +67,14 @@ pub fn keyed(node: &mut Node, key: &str) {
 fn each(
     session: &mut Session<'_>,
     node: &mut Node,
+    lenient: bool,
     mut expand: impl FnMut(&mut Session<'_>, &mut Node) -> Result<(), String>,
 ) {
     if let Value::Sequence(items) = &mut node.value {
         for item in items {
-            if let Err(reason) = expand(session, item) {
+            if let Err(reason) = expand(session, item)
+                && !lenient
+            {
                 refuse(session, item, reason);
             }
         }

@@ -15,9 +15,12 @@ struct ShortPort {
     protocol: String,
 }
 
-/// Spells out every port of the list.
-pub fn expand(session: &mut Session<'_>, node: &mut Node) {
+/// Spells out every port of the list. With references still in it, a list that cannot be read stays as it is.
+pub fn expand(session: &mut Session<'_>, node: &mut Node, lenient: bool) {
     let Value::Sequence(items) = &mut node.value else { return };
+    if lenient && items.iter().filter_map(Node::as_str).any(|text| parse(text).is_err()) {
+        return;
+    }
     let mut ports = Vec::with_capacity(items.len());
     for item in std::mem::take(items) {
         let text = match &item.value {
@@ -54,8 +57,7 @@ fn parse(text: &str) -> Result<Vec<ShortPort>, String> {
     let (front, container) = text.rsplit_once(':').unwrap_or(("", text));
     let (address, host) = front.rsplit_once(':').unwrap_or(("", front));
     let (container, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
-    let protocol = protocol.split('/').next().unwrap_or_default().to_ascii_lowercase();
-    let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol };
+    let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_ascii_lowercase() };
     if container.is_empty() {
         return Err(refuse("has no container port".into()));
     }
@@ -67,6 +69,9 @@ fn parse(text: &str) -> Result<Vec<ShortPort>, String> {
         return Err(refuse(format!("has the address `{address}`, which is no IP address")));
     }
     let (first, last) = range(container).map_err(|reason| refuse(format!("has a container port that {reason}")))?;
+    if first == 0 {
+        return Err(refuse("has the container port 0".into()));
+    }
     let published = if host.is_empty() {
         None
     } else {
@@ -136,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_no_port_is_refused() {
-        for text in ["8080:", "localhost:80:80", "80800:80", "http", "1-3:1-2", "80/icmp", ""] {
+        for text in ["8080:", "localhost:80:80", "80800:80", "http", "1-3:1-2", "80/icmp", "80/tcp/udp", "80:0", ""] {
             check(text, "error");
         }
     }

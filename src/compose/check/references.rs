@@ -57,13 +57,20 @@ fn resource(session: &mut Session<'_>, view: &View<'_>, name: &str, kind: &str, 
     if names.contains(&key) {
         return;
     }
+    let span = session.within(span, key);
+    let content = match kind {
+        "secret" => format!("{{file: ./{key}.txt}}"),
+        "config" => format!("{{file: ./{key}.conf}}"),
+        "model" => "{model: NAME}".to_owned(),
+        _ => "{}".to_owned(),
+    };
     let mut diagnostic =
         Diagnostic::error(530, format!("service `{name}` uses the {kind} `{key}`, which is not defined"))
             .at(span)
             .label(format!("there is no {kind} of this name"));
     diagnostic = match similar::closest(key, names) {
         Some(near) => diagnostic.help(format!("a {kind} with a similar name exists: `{near}`")),
-        None => diagnostic.help(format!("define it at the top level: `{kind}s: {{{key}: {{}}}}`")),
+        None => diagnostic.help(format!("define it at the top level: `{kind}s: {{{key}: {content}}}`")),
     };
     session.report(diagnostic);
 }

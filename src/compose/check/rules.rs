@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
+use crate::check::attributes::SERVICE;
 use crate::check::values::items;
 use crate::check::{cycle, references};
 use crate::diagnostic::Diagnostic;
@@ -81,12 +82,14 @@ pub fn check(session: &mut Session<'_>, view: &View<'_>) {
 fn source(session: &mut Session<'_>, view: &View<'_>, name: &str, service: &Node) {
     let says = |key: &str| service.get(key).is_some_and(|node| !node.is_null() && node.as_str() != Some(""));
     if !says("image") && !says("build") && !says("provider") {
-        session.report(
-            Diagnostic::error(510, format!("service `{name}` has neither `image` nor `build`"))
-                .at(view.key_span(name))
-                .label("runs nothing")
-                .help("name an image, `image: nginx`, or the folder of a Dockerfile, `build: .`"),
-        );
+        let mut diagnostic = Diagnostic::error(510, format!("service `{name}` has neither `image` nor `build`"))
+            .at(view.key_span(name))
+            .label("runs nothing");
+        if SERVICE.attributes.iter().any(|(attribute, _)| *attribute == name) {
+            diagnostic =
+                diagnostic.help(format!("`{name}` is a key of services: indent it as far as the keys of its service"));
+        }
+        session.report(diagnostic.help("name an image, `image: nginx`, or the folder of a Dockerfile, `build: .`"));
     }
 }
 

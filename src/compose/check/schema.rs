@@ -31,8 +31,9 @@ fn node(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &mut Path, 
         (Shape::Map(keys, value), Value::Mapping(mapping)) => map(session, mapping, *keys, value, path),
         (Shape::Object(known), Value::Mapping(mapping)) => object(session, mapping, node.span, known, path, key),
         (Shape::Is(kinds), _) if kinds & kind(node) != 0 => {}
-        (Shape::Whole { least, most }, Value::Int(value)) => {
-            if *value < i128::from(*least) || *value > i128::from(*most) {
+        (Shape::Whole { least, most }, Value::Int(_) | Value::Float(_)) if kind(node) & INTEGER != 0 => {
+            let value = whole(node);
+            if value < i128::from(*least) || value > i128::from(*most) {
                 wrong(session, node, shape, path);
             }
         }
@@ -65,12 +66,26 @@ fn kind(node: &Node) -> u8 {
     }
 }
 
+fn whole(node: &Node) -> i128 {
+    match &node.value {
+        Value::Int(value) => *value,
+        #[expect(clippy::cast_possible_truncation, reason = "whole, as its kind says")]
+        Value::Float(value) => *value as i128,
+        Value::Null
+        | Value::Bool(_)
+        | Value::String(_)
+        | Value::Timestamp(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_) => 0,
+    }
+}
+
 /// Says whether `shape` is for this kind of node at all.
 fn takes(shape: &Shape, node: &Node) -> bool {
     match shape {
         Shape::Any => true,
         Shape::Is(kinds) => kinds & kind(node) != 0,
-        Shape::Whole { .. } => matches!(node.value, Value::Int(_)),
+        Shape::Whole { .. } => kind(node) & INTEGER != 0,
         Shape::Choice(_) | Shape::Pattern(..) => node.as_str().is_some(),
         Shape::List(_) | Shape::Unique(_) => node.as_sequence().is_some(),
         Shape::Map(..) | Shape::Object(_) => node.as_mapping().is_some(),

@@ -28,7 +28,7 @@ fn entries(section: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
 }
 
 fn external(session: &mut Session<'_>, key: &str, volume: &Node) {
-    if !volume.get("external").is_some_and(|node| node.plain() == "true") {
+    if volume.get("external").is_none_or(|node| node.plain() != "true") {
         return;
     }
     for entry in volume.as_mapping().into_iter().flat_map(Mapping::iter) {

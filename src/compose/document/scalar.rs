@@ -40,8 +40,31 @@ pub fn tagged(tag: &str, text: &str) -> Option<Value> {
             Value::Float(value) => Some(Value::Float(value)),
             _ => None,
         },
+        "binary" => base64(text).and_then(|bytes| String::from_utf8(bytes).ok()).map(Value::String),
         _ => Some(resolve(text)),
     }
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut held) = (0_u32, 0);
+    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from((bits >> held) & 0xff).ok()?);
+        }
+    }
+    Some(bytes)
 }
 
 fn number(text: &str) -> Value {
@@ -132,6 +155,7 @@ mod tests {
         check("~", "Null");
         check("2024-01-02", "Timestamp(\"2024-01-02\")");
         check("0.5", "Float(0.5)");
+        assert_eq!(format!("{:?}", tagged("binary", "aGVsbG8=")), "Some(String(\"hello\"))");
         check("-", "String(\"-\")");
     }
 }

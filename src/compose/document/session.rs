@@ -48,6 +48,16 @@ impl<'a> Session<'a> {
         self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
     }
 
+    /// Says whether an error was noted inside of `span`.
+    pub fn spoke_at(&self, span: Span) -> bool {
+        self.diagnostics.iter().any(|diagnostic| {
+            diagnostic.severity == Severity::Error
+                && diagnostic
+                    .span
+                    .is_some_and(|at| at.file == span.file && at.start >= span.start && at.end <= span.end)
+        })
+    }
+
     /// Reads the file at `path` into the source map.
     pub fn read(&mut self, path: &Path) -> Result<FileId, ReadError> {
         let text = self.reader.read(path)?;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use crate::model::project::Project;
+use crate::model::yaml;
 
 /// Returns the project as YAML, dollar signs doubled so that it reads back as it is.
 pub fn to_yaml(project: &Project) -> String {
@@ -15,7 +16,7 @@ pub fn to_yaml(project: &Project) -> String {
             }
         }
     }
-    serde_yaml::to_string(&tree).unwrap_or_default().replace('$', "$$")
+    yaml::document(&tree).replace('$', "$$")
 }
 
 /// Returns the project as JSON: the reference's keys, so without `models` and `x-` keys below the top.

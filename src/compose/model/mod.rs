@@ -18,3 +18,4 @@ pub mod project;
 mod read;
 pub mod service;
 pub mod volume;
+mod yaml;

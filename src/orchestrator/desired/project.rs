@@ -201,18 +201,20 @@ fn one_service(project: &Project, service: &Service, scale: Option<u32>) -> Resu
             .filter_map(|mode| mode.strip_prefix("service:").map(str::to_owned))
             .collect(),
         networks: service.networks.keys().cloned().collect(),
-        volumes: service
-            .mounts
-            .iter()
-            .filter_map(|mount| mount.source.clone())
-            .filter(|source| project.volumes.contains_key(source))
-            .collect(),
+        volumes: volume_keys(project, service),
         post_start: service.post_start.iter().map(hook).collect(),
         pre_stop: service.pre_stop.iter().map(hook).collect(),
         template,
         source: service.clone(),
         project: project.name.clone(),
     })
+}
+
+/// Returns the keys of the volumes that a service mounts, those of `volumes_from` too.
+fn volume_keys(project: &Project, service: &Service) -> BTreeSet<String> {
+    let others = service.volumes_from.iter().filter_map(|entry| project.services.get(entry.split(':').next()?));
+    let mounts = service.mounts.iter().chain(others.flat_map(|other| &other.mounts));
+    mounts.filter_map(|mount| mount.source.clone()).filter(|source| project.volumes.contains_key(source)).collect()
 }
 
 fn hook(hook: &Hook) -> ExecSpec {

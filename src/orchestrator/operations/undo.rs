@@ -66,7 +66,7 @@ pub(crate) async fn after_failure(
     failures.extend(undone.failures);
     let mut hints = Vec::new();
     if !left_behind.is_empty() {
-        hints.push("`up` goes on from here; `down` removes what was left".to_owned());
+        hints.push("`up` goes on from what is left".to_owned());
     }
     OperationError { failures, left_behind, hints, timed_out: execution.timed_out }
 }

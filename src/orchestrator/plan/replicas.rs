@@ -2,7 +2,8 @@
 
 use crate::desired::DesiredService;
 use crate::engine::container::{ContainerSpec, ContainerSummary, Mount, MountSource, NetworkMode};
-use crate::event::{Act, ResourceKind};
+use crate::engine::error::{EngineError, ErrorKind};
+use crate::event::{Act, Failure, ResourceKind};
 use crate::identity;
 use crate::observed::ObservedContainer;
 use crate::plan::containers::state_word;
@@ -109,7 +110,7 @@ pub(crate) fn create(
     if let Some(image) = planner.observed.images.get(&service.image) {
         spec.labels.insert(identity::IMAGE.into(), image.id.clone());
     }
-    let sharing = resolve_shared(progress, &mut spec);
+    let sharing = resolve_shared(planner, progress, &service.name, &mut spec);
     let image = planner.images.get(&service.image).copied();
     let new =
         NewContainer { spec, final_name: service.container_name(number), service: service.name.clone(), number, image };
@@ -132,22 +133,44 @@ pub(crate) fn create(
 }
 
 /// Puts container names where the spec names a service (`service:db`); returns what makes those containers.
-fn resolve_shared(progress: &Progress, spec: &mut ContainerSpec) -> Vec<StepId> {
+fn resolve_shared(
+    planner: &mut UpPlanner<'_>,
+    progress: &Progress,
+    service: &str,
+    spec: &mut ContainerSpec,
+) -> Vec<StepId> {
     let mut steps = Vec::new();
-    let mut resolve = |mode: &str| {
-        let outcome = progress.services.get(mode.strip_prefix("service:")?)?;
-        steps.extend(outcome.settled.iter().copied());
-        outcome.containers.first().map(|container| container.name.clone())
+    let mut missing = Vec::new();
+    let mut resolve = |attribute: &str, mode: &str| {
+        let name = mode.strip_prefix("service:")?;
+        let planned = progress.services.get(name);
+        steps.extend(planned.into_iter().flat_map(|outcome| outcome.settled.iter().copied()));
+        // With `--no-deps` the service is left alone, and what it has is used as it is.
+        let planned = planned.and_then(|outcome| outcome.containers.first()).map(|container| container.name.clone());
+        let observed = || planner.observed.replicas(name).next().map(|container| container.summary.name.clone());
+        let container = planned.or_else(observed);
+        if container.is_none() {
+            missing.push((attribute.to_owned(), name.to_owned()));
+        }
+        container
     };
     if let NetworkMode::Container(mode) = &mut spec.network
-        && let Some(name) = resolve(mode)
+        && let Some(name) = resolve("network_mode", mode)
     {
         *mode = name;
     }
-    for mode in [&mut spec.ipc, &mut spec.pid].into_iter().flatten() {
-        if let Some(name) = resolve(mode) {
+    for (attribute, mode) in [("ipc", &mut spec.ipc), ("pid", &mut spec.pid)] {
+        if let Some(mode) = mode
+            && let Some(name) = resolve(attribute, mode)
+        {
             *mode = format!("container:{name}");
         }
+    }
+    for (attribute, name) in missing {
+        let message = format!("service `{service}` shares namespaces with `{name}`, which has no container");
+        let error = EngineError::new(ErrorKind::NotFound, format!("service `{name}`"), message)
+            .hint(format!("bring `{name}` up too: it may be scaled to 0, or left out by `--no-deps`"));
+        planner.failures.push(Failure::new(error, Some(format!("services.{service}.{attribute}"))));
     }
     steps
 }

@@ -5,5 +5,6 @@ mod failures;
 mod replacing;
 mod scaling;
 mod sequence;
+mod spec;
 mod support;
 mod up;

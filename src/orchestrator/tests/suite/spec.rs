@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use compose::{LoadRequest, Project, ReadError, Reader};
 use expect_test::expect;
+use orchestrator::engine::container::{ContainerSpec, NetworkMode};
 use orchestrator::operations::up::UpOptions;
 
 use crate::support::{Bench, error_text};
@@ -78,302 +79,54 @@ configs: { motd: { content: hello } }
     // The hash is compose's to test.
     assert_eq!(spec.labels.remove("com.docker.compose.config-hash").map(|hash| hash.len()), Some(64));
     expect![[r#"
-        ContainerSpec {
-            name: "shop-web-1",
-            image: "app:1",
-            labels: {
-                "com.docker.compose.container-number": "1",
-                "com.docker.compose.depends_on": "db:service_healthy:true",
-                "com.docker.compose.image": "sha256:app:1",
-                "com.docker.compose.oneoff": "False",
-                "com.docker.compose.project": "shop",
-                "com.docker.compose.project.config_files": "/shop/compose.yaml",
-                "com.docker.compose.project.working_dir": "/shop",
-                "com.docker.compose.service": "web",
-                "com.docker.compose.version": "0.1.0",
-            },
-            annotations: {},
-            command: Some(
-                [
-                    "serve",
-                    "--port",
-                    "80",
-                ],
-            ),
-            entrypoint: None,
-            environment: {
-                "DEBUG": Some(
-                    "1",
-                ),
-                "EMPTY": None,
-            },
-            working_dir: None,
-            user: None,
-            group_add: [],
-            hostname: None,
-            domainname: None,
-            tty: false,
-            stdin_open: false,
-            init: false,
-            stop_signal: None,
-            stop_grace_period: Some(
-                90s,
-            ),
-            restart: OnFailure(
-                Some(
-                    3,
-                ),
-            ),
-            healthcheck: Some(
-                Healthcheck {
-                    test: Some(
-                        [
-                            "CMD-SHELL",
-                            "curl -f localhost",
-                        ],
-                    ),
-                    interval: Some(
-                        2s,
-                    ),
-                    timeout: None,
-                    retries: None,
-                    start_period: None,
-                    start_interval: None,
-                },
-            ),
-            mounts: [
-                Mount {
-                    source: Volume {
-                        name: "shop_data",
-                        nocopy: false,
-                        subpath: None,
-                    },
-                    target: "/data",
-                    read_only: true,
-                },
-                Mount {
-                    source: Bind {
-                        path: "/shop/src",
-                        create: true,
-                        propagation: None,
-                    },
-                    target: "/src",
-                    read_only: false,
-                },
-                Mount {
-                    source: Anonymous {
-                        name: None,
-                    },
-                    target: "/cache",
-                    read_only: false,
-                },
-                Mount {
-                    source: Tmpfs {
-                        size: Some(
-                            67108864,
-                        ),
-                        mode: None,
-                        options: [],
-                    },
-                    target: "/run",
-                    read_only: false,
-                },
-            ],
-            files: [
-                FileMount {
-                    target: "/etc/motd",
-                    content: Inline(
-                        [
-                            104,
-                            101,
-                            108,
-                            108,
-                            111,
-                        ],
-                    ),
-                    uid: None,
-                    gid: None,
-                    mode: Some(
-                        288,
-                    ),
-                },
-                FileMount {
-                    target: "/run/secrets/token",
-                    content: Inline(
-                        [
-                            115,
-                            101,
-                            99,
-                            114,
-                            101,
-                            116,
-                        ],
-                    ),
-                    uid: None,
-                    gid: None,
-                    mode: None,
-                },
-            ],
-            network: Networks(
-                [
-                    Endpoint {
-                        network: "shop_front",
-                        aliases: [
-                            "shop-web-1",
-                            "web",
-                            "www",
-                        ],
-                        ipv4_address: None,
-                        ipv6_address: None,
-                        mac_address: None,
-                        driver_opts: {},
-                        interface_name: None,
-                        priority: 10,
-                        gw_priority: 0,
-                    },
-                    Endpoint {
-                        network: "shop_back",
-                        aliases: [
-                            "shop-web-1",
-                            "web",
-                        ],
-                        ipv4_address: None,
-                        ipv6_address: None,
-                        mac_address: None,
-                        driver_opts: {},
-                        interface_name: None,
-                        priority: 0,
-                        gw_priority: 0,
-                    },
-                ],
-            ),
-            ports: [
-                PortBinding {
-                    host_ip: Some(
-                        127.0.0.1,
-                    ),
-                    host_ports: Some(
-                        (
-                            8080,
-                            8080,
-                        ),
-                    ),
-                    container_port: 80,
-                    protocol: "tcp",
-                },
-                PortBinding {
-                    host_ip: None,
-                    host_ports: Some(
-                        (
-                            9000,
-                            9010,
-                        ),
-                    ),
-                    container_port: 90,
-                    protocol: "udp",
-                },
-            ],
-            extra_hosts: [
-                (
-                    "gate",
-                    "host-gateway",
-                ),
-            ],
-            dns: [],
-            dns_opt: [],
-            dns_search: [],
-            read_only: false,
-            privileged: false,
-            cap_add: [
-                "NET_ADMIN",
-            ],
-            cap_drop: [],
-            security_opt: [],
-            devices: [],
-            device_cgroup_rules: [],
-            sysctls: {},
-            ulimits: {
-                "nofile": (
-                    1024,
-                    2048,
-                ),
-            },
-            shm_size: None,
-            pid: None,
-            ipc: None,
-            uts: None,
-            cgroup: None,
-            cgroup_parent: None,
-            userns: None,
-            oom_score_adj: None,
-            oom_kill_disable: false,
-            limits: Limits {
-                memory: Some(
-                    67108864,
-                ),
-                memory_swap: None,
-                memory_reservation: None,
-                memory_swappiness: None,
-                nano_cpus: Some(
-                    500000000,
-                ),
-                cpu_shares: None,
-                cpu_period: None,
-                cpu_quota: None,
-                cpuset: None,
-                pids: None,
-            },
-            logging: Logging {
-                driver: None,
-                options: {},
-            },
-            platform: None,
-            unsupported: [
-                "services.web.gpus",
-            ],
-        }
-    "#]]
-    .assert_debug_eq(&spec);
+        com.docker.compose.container-number=1
+        com.docker.compose.depends_on=db:service_healthy:true
+        com.docker.compose.image=sha256:app:1
+        com.docker.compose.oneoff=False
+        com.docker.compose.project=shop
+        com.docker.compose.project.config_files=/shop/compose.yaml
+        com.docker.compose.project.working_dir=/shop
+        com.docker.compose.service=web
+        com.docker.compose.version=0.1.0
+        DEBUG Some("1")
+        EMPTY None
+        Mount { source: Volume { name: "shop_data", nocopy: false, subpath: None }, target: "/data", read_only: true }
+        Mount { source: Bind { path: "/shop/src", create: true, propagation: None }, target: "/src", read_only: false }
+        Mount { source: Anonymous { name: None }, target: "/cache", read_only: false }
+        Mount { source: Tmpfs { size: Some(67108864), mode: None, options: [] }, target: "/run", read_only: false }
+        /etc/motd Inline([104, 101, 108, 108, 111]) Some(288)
+        /run/secrets/token Inline([115, 101, 99, 114, 101, 116]) None
+        PortBinding { host_ip: Some(127.0.0.1), host_ports: Some((8080, 8080)), container_port: 80, protocol: "tcp" }
+        PortBinding { host_ip: None, host_ports: Some((9000, 9010)), container_port: 90, protocol: "udp" }
+        shop_front ["shop-web-1", "web", "www"]
+        shop_back ["shop-web-1", "web"]
+        Some(["serve", "--port", "80"]) OnFailure(Some(3)) Some(90s)
+        Some(Healthcheck { test: Some(["CMD-SHELL", "curl -f localhost"]), interval: Some(2s), timeout: None, retries: None, start_period: None, start_interval: None })
+        Some(67108864) Some(500000000)
+        {"nofile": (1024, 2048)} ["NET_ADMIN"] [("gate", "host-gateway")] ["services.web.gpus"]
+    "#]].assert_eq(&fields(&spec));
+    let db = bench.engine.spec("shop-db-1").unwrap();
     expect![[r#"
-        Some(
-            (
-                Networks(
-                    [
-                        Endpoint {
-                            network: "shop_back",
-                            aliases: [
-                                "shop-db-1",
-                                "db",
-                                "database",
-                            ],
-                            ipv4_address: None,
-                            ipv6_address: None,
-                            mac_address: None,
-                            driver_opts: {},
-                            interface_name: None,
-                            priority: 0,
-                            gw_priority: 0,
-                        },
-                    ],
-                ),
-                Some(
-                    Healthcheck {
-                        test: Some(
-                            [
-                                "NONE",
-                            ],
-                        ),
-                        interval: None,
-                        timeout: None,
-                        retries: None,
-                        start_period: None,
-                        start_interval: None,
-                    },
-                ),
-            ),
-        )
-    "#]]
-    .assert_debug_eq(&bench.engine.spec("shop-db-1").map(|spec| (spec.network, spec.healthcheck)));
+        Networks([Endpoint { network: "shop_back", aliases: ["shop-db-1", "db", "database"], ipv4_address: None, ipv6_address: None, mac_address: None, driver_opts: {}, interface_name: None, priority: 0, gw_priority: 0 }])
+        Some(["NONE"])
+    "#]].assert_eq(&format!("{:?}\n{:?}\n", db.network, db.healthcheck.and_then(|check| check.test)));
+}
+
+/// Returns what a spec asks for, a line each.
+fn fields(spec: &ContainerSpec) -> String {
+    let mut lines: Vec<String> = spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    lines.extend(spec.environment.iter().map(|(key, value)| format!("{key} {value:?}")));
+    lines.extend(spec.mounts.iter().map(|mount| format!("{mount:?}")));
+    lines.extend(spec.files.iter().map(|file| format!("{} {:?} {:?}", file.target, file.content, file.mode)));
+    lines.extend(spec.ports.iter().map(|port| format!("{port:?}")));
+    if let NetworkMode::Networks(endpoints) = &spec.network {
+        lines.extend(endpoints.iter().map(|endpoint| format!("{} {:?}", endpoint.network, endpoint.aliases)));
+    }
+    lines.push(format!("{:?} {:?} {:?}", spec.command, spec.restart, spec.stop_grace_period));
+    lines.push(format!("{:?}", spec.healthcheck));
+    lines.push(format!("{:?} {:?}", spec.limits.memory, spec.limits.nano_cpus));
+    lines.push(format!("{:?} {:?} {:?} {:?}", spec.ulimits, spec.cap_add, spec.extra_hosts, spec.unsupported));
+    lines.join("\n") + "\n"
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("orchestrator", &["operations", "execute", "plan", "observed", "desired", "graph", "identity", "engine", "event"]),
+    ("orchestrator", &["operations", "execute", "plan", "observed", "desired", "graph", "identity", "event", "engine"]),
     (
         "compose",
         &[

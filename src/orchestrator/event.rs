@@ -7,19 +7,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::engine::container::ContainerId;
 use crate::engine::error::EngineError;
 
-/// Takes events; cheap to clone, never blocks.
-#[derive(Debug, Clone)]
-pub struct ProgressSink {
-    /// Name of the image, build or service that progress is about.
-    pub subject: String,
-    /// Where events go.
-    pub events: UnboundedSender<Event>,
-}
+pub use crate::engine::progress::{Progress, ProgressSink};
 
 impl ProgressSink {
-    /// Reports progress on this sink's subject; nobody listening is fine.
-    pub fn report(&self, progress: Progress) {
-        let _ = self.events.send(Event::Progress { subject: self.subject.clone(), progress });
+    /// Makes a sink that passes progress on as events about `subject`; nobody listening is fine.
+    pub fn to(events: &UnboundedSender<Event>, subject: impl Into<String>) -> Self {
+        let (events, subject) = (events.clone(), subject.into());
+        Self::new(move |progress| {
+            let _ = events.send(Event::Progress { subject: subject.clone(), progress });
+        })
     }
 }
 
@@ -134,43 +130,4 @@ impl Failure {
     pub fn new(error: EngineError, path: Option<String>) -> Self {
         Self { error, path, blocked: Vec::new() }
     }
-}
-
-/// How far a long act is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// One line about what is done now.
-    Note(String),
-    /// Bytes of one item (a layer) so far; `total` may be unknown.
-    Bytes {
-        /// Short name of the item.
-        item: String,
-        /// Bytes so far.
-        done: u64,
-        /// Bytes in all.
-        total: Option<u64>,
-    },
-    /// A build step begins.
-    Step {
-        /// Position, from 1.
-        number: u32,
-        /// Steps in all.
-        total: u32,
-        /// `[web 2/5] RUN pip install flask`
-        text: String,
-    },
-    /// A build step ended.
-    StepDone {
-        /// Position, from 1.
-        number: u32,
-        /// It was taken from the cache.
-        cached: bool,
-    },
-    /// A line that a build step wrote.
-    StepOutput {
-        /// Position of the step, from 1.
-        number: u32,
-        /// The line.
-        line: String,
-    },
 }

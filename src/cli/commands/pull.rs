@@ -86,7 +86,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
                     return Ok(());
                 }
                 let _ = events.send(Event::Started { kind, name: name.clone(), act: Act::Pull });
-                let sink = ProgressSink { subject: name.clone(), events: events.clone() };
+                let sink = ProgressSink::to(&events, name.as_str());
                 match engine.pull_image(&image.spec, &sink).await {
                     Ok(_) => {
                         let _ = events.send(Event::Done { kind, name, act: Act::Pull });

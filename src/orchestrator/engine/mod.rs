@@ -7,6 +7,7 @@ pub mod fake;
 pub mod image;
 pub mod log;
 pub mod network;
+pub mod progress;
 pub mod volume;
 
 use async_trait::async_trait;
@@ -18,9 +19,8 @@ use exec::{ExecIo, ExecSpec};
 use image::{BuildSpec, ImageSummary, PullSpec};
 use log::{LogLine, LogQuery};
 use network::{NetworkSpec, NetworkSummary};
+use progress::ProgressSink;
 use volume::{VolumeSpec, VolumeSummary};
-
-use crate::event::ProgressSink;
 
 /// Runs containers. Every method is one act; doing it twice is the same as once.
 #[async_trait]

@@ -48,7 +48,7 @@ pub(crate) async fn perform(
     task: Task,
     events: &UnboundedSender<Event>,
 ) -> Result<Product, EngineError> {
-    let progress = |subject: &str| ProgressSink { subject: subject.to_owned(), events: events.clone() };
+    let progress = |subject: &str| ProgressSink::to(events, subject);
     let subject = task.step.subject().1;
     let container = || {
         let message = format!("container `{subject}` was not created");

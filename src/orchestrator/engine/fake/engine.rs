@@ -16,8 +16,8 @@ use crate::engine::fake::store::{
 use crate::engine::image::{BuildSpec, ImageSummary, PullSpec};
 use crate::engine::log::{LogLine, LogQuery, LogStream};
 use crate::engine::network::{NetworkSpec, NetworkSummary};
+use crate::engine::progress::ProgressSink;
 use crate::engine::volume::{VolumeSpec, VolumeSummary};
-use crate::event::ProgressSink;
 
 /// The engine; a test keeps an `Arc` of it.
 #[derive(Default)]

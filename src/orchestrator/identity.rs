@@ -22,6 +22,8 @@ pub const NUMBER: &str = "com.docker.compose.container-number";
 pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// Hash of what the thing was made from.
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+/// Hash of the contents of configs and secrets that a container was given copies of; no label of Docker Compose's.
+pub const FILES_HASH: &str = "motet.files-hash";
 /// Id of the image that a container was made from.
 pub const IMAGE: &str = "com.docker.compose.image";
 /// Version of the tool that made it.

@@ -16,7 +16,13 @@ use crate::identity;
 /// Returns replica 1 of `service`.
 pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Result<ContainerSpec, Vec<Failure>> {
     let mut failures = Vec::new();
-    let files = files::files(project, service, &mut failures);
+    let (files, mounted_files) = files::files(project, service, &mut failures);
+    let mut mounts = mounts::mounts(project, service);
+    mounts.extend(mounted_files);
+    let mut labels = identity::container_labels(project, service, 1, hash);
+    if let Some(hash) = files::hash(&files) {
+        labels.insert(identity::FILES_HASH.into(), hash);
+    }
     let mut ports = Vec::new();
     for (index, port) in service.ports.iter().enumerate() {
         match port_binding(port) {
@@ -39,7 +45,7 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
     Ok(ContainerSpec {
         name: identity::container_name(&project.name, service, 1),
         image: identity::image_reference(&project.name, service),
-        labels: identity::container_labels(project, service, 1, hash),
+        labels,
         annotations: service.annotations.clone(),
         command: service.command.clone(),
         entrypoint: service.entrypoint.clone(),
@@ -56,7 +62,7 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
         stop_grace_period: service.stop_grace_period.map(compose::model::duration::Duration::to_std),
         restart,
         healthcheck: service.healthcheck.as_ref().map(healthcheck),
-        mounts: mounts::mounts(project, service),
+        mounts,
         files,
         network: networks::mode(project, service),
         ports,

@@ -2,6 +2,7 @@
 
 use crate::desired::DesiredService;
 use crate::engine::container::{ContainerState, Endpoint, Mount, MountSource, NetworkMode};
+use crate::identity;
 use crate::observed::ObservedContainer;
 use crate::plan::step::Cause;
 use crate::plan::up::UpPlanner;
@@ -21,6 +22,12 @@ pub(crate) fn divergence(
     if container.identity.hash != service.hash {
         return Some(Cause::ConfigChanged);
     }
+    let contents = summary.labels.get(identity::FILES_HASH);
+    let spec = service.replica(container.identity.number);
+    // A container of Docker Compose's has no such label.
+    if contents.is_some() && contents != spec.labels.get(identity::FILES_HASH) {
+        return Some(Cause::FilesChanged);
+    }
     match planner.observed.images.get(&service.image) {
         _ if planner.images.contains_key(&service.image) => return Some(Cause::ImageMayChange),
         Some(image) if image.id != container.identity.image_id => return Some(Cause::ImageChanged),
@@ -29,7 +36,6 @@ pub(crate) fn divergence(
     if let Some(name) = summary.networks.keys().find(|name| planner.replaced_networks.contains_key(*name)) {
         return Some(Cause::NetworkChanged(name.clone()));
     }
-    let spec = service.replica(container.identity.number);
     if let NetworkMode::Networks(endpoints) = &spec.network {
         let absent = |endpoint: &&Endpoint| !summary.networks.contains_key(&endpoint.network);
         if container.is_up()

@@ -156,6 +156,8 @@ pub enum Cause {
     Requested,
     /// The file asks for something else than it was made from.
     ConfigChanged,
+    /// The content of a config or secret is another one now.
+    FilesChanged,
     /// Its image is another one now.
     ImageChanged,
     /// Its image is pulled or built, and may be another one then.
@@ -283,6 +285,7 @@ impl std::fmt::Display for Cause {
             Self::ScaledDown => f.write_str("scaled down"),
             Self::Requested => f.write_str("requested"),
             Self::ConfigChanged => f.write_str("configuration changed"),
+            Self::FilesChanged => f.write_str("a config or secret changed"),
             Self::ImageChanged => f.write_str("image changed"),
             Self::ImageMayChange => f.write_str("image may change"),
             Self::NetworkChanged(network) => write!(f, "network {network} changed"),

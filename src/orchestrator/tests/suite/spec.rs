@@ -28,10 +28,14 @@ impl Reader for OneFile {
 }
 
 fn load(text: &'static str) -> Project {
+    load_with(text, "secret")
+}
+
+fn load_with(text: &'static str, token: &str) -> Project {
     let request = LoadRequest {
         files: vec![PathBuf::from("/shop/compose.yaml")],
         working_directory: PathBuf::from("/shop"),
-        environment: BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]),
+        environment: BTreeMap::from([("TOKEN".to_owned(), token.to_owned())]),
         ..LoadRequest::default()
     };
     let loaded = compose::load(&request, &OneFile(text));
@@ -88,6 +92,7 @@ configs: { motd: { content: hello } }
         com.docker.compose.project.working_dir=/shop
         com.docker.compose.service=web
         com.docker.compose.version=0.1.0
+        motet.files-hash=f08b9d44c621d8532f1a36c34e752c3988dd2b6647e1354a6aff072b88bc0ece
         DEBUG Some("1")
         EMPTY None
         Mount { source: Volume { name: "shop_data", nocopy: false, subpath: None }, target: "/data", read_only: true }
@@ -264,4 +269,42 @@ services:
         )
     "#]]
     .assert_debug_eq(&bench.engine.spec("shop-debug-1").unwrap().network);
+}
+
+#[tokio::test]
+async fn a_new_secret_reaches_its_container_and_a_host_file_is_mounted_as_it_is() {
+    let text = r#"
+services: { web: { image: "app:1", secrets: [token, key, { source: key, target: own, mode: 0400 }] } }
+secrets: { token: { environment: TOKEN }, key: { file: ./key } }
+"#;
+    let project = load(text);
+    let bench = Bench::new(&project);
+    bench.up(&project, &UpOptions::default()).await;
+    let spec = bench.engine.spec("shop-web-1").unwrap();
+    expect![[r#"
+        [
+            Mount {
+                source: Bind {
+                    path: "/shop/key",
+                    create: false,
+                    propagation: None,
+                },
+                target: "/run/secrets/key",
+                read_only: true,
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&spec.mounts);
+    let copied: Vec<_> = spec.files.iter().map(|file| file.target.as_str()).collect();
+    assert_eq!(copied, ["/run/secrets/token", "/run/secrets/own"]);
+    bench.plan(&project, &UpOptions::default(), expect![[r#"
+        nothing to do
+    "#]]).await;
+    bench.plan(&load_with(text, "another"), &UpOptions::default(), expect![[r#"
+        #1 create container shop-web-1 as 000000000001_shop-web-1 (a config or secret changed)
+        #2 stop container shop-web-1 (replaced) after #1
+        #3 remove container shop-web-1 (replaced) after #2
+        #4 rename container shop-web-1 (replaced) after #3
+        #5 start container shop-web-1 (created) after #4
+    "#]]).await;
 }

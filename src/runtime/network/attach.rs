@@ -1,12 +1,17 @@
-//! A container's places on networks: leased at its creation, plugged in at its start.
+//! Plugs a container into its networks at its start, and unplugs it at its end.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use crate::Runtime;
-use crate::network::lifecycle::NetworkError;
-use crate::state::container::ContainerRecord;
-use crate::state::network::EndpointRecord;
-use crate::state::record::RecordError;
+use crate::network::leases::{self, lease_all};
+use crate::network::lifecycle::{NetworkError, kernel, names_in};
+use crate::network::veth::{self, Plug};
+use crate::network::{bridge, firewall};
+use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
+use crate::state::network::{EndpointRecord, NetworkRecord};
+use crate::state::record::{self, RecordError};
+use crate::sys::netlink::Socket;
 
 /// Why a container could not be put on its networks.
 #[derive(Debug, thiserror::Error)]
@@ -34,32 +39,129 @@ pub enum AttachError {
         what: String,
         /// What the kernel said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
-}
-
-/// Takes addresses and names for a container on each of its networks; called at its creation, idempotent.
-pub fn lease(_rt: &Runtime, _container: &ContainerRecord) -> Result<Vec<EndpointRecord>, AttachError> {
-    Ok(Vec::new())
-}
-
-/// Gives up the addresses and names of a container; called at its removal, idempotent.
-pub fn release(_rt: &Runtime, _container_id: &str) -> Result<(), AttachError> {
-    Ok(())
 }
 
 /// Plugs a container into its networks: links, addresses, routes, `lo`, and the namespace's sysctls.
 ///
-/// `netns` is its network namespace. Also for a container without networks: then only `lo` is brought up.
+/// `netns` is its network namespace. A container without networks gets `lo`; one in another's or the host's
+/// namespace nothing, since that is set up already. A failure leaves no link behind.
 pub fn attach(
-    _rt: &Runtime,
-    _container: &ContainerRecord,
-    _netns: BorrowedFd<'_>,
+    rt: &Runtime,
+    container: &ContainerRecord,
+    netns: BorrowedFd<'_>,
 ) -> Result<Vec<EndpointRecord>, AttachError> {
-    Ok(Vec::new())
+    let requests = match &container.network {
+        NetworkModeRecord::Host | NetworkModeRecord::Container(_) => return Ok(Vec::new()),
+        NetworkModeRecord::None => &[][..],
+        NetworkModeRecord::Networks(requests) => requests,
+    };
+    let leases = lease_all(rt, container)?;
+    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
+    let result = plug(rt, &mut socket, container, requests, leases, netns);
+    if result.is_err() {
+        let _ = detach(rt, &container.id);
+    }
+    result
 }
 
-/// Unplugs a container that no longer runs; idempotent. Its leases stay.
-pub fn detach(_rt: &Runtime, _container_id: &str) -> Result<(), AttachError> {
+fn plug(
+    rt: &Runtime,
+    socket: &mut Socket,
+    container: &ContainerRecord,
+    requests: &[EndpointRequest],
+    leases: Vec<(NetworkRecord, EndpointRecord)>,
+    netns: BorrowedFd<'_>,
+) -> Result<Vec<EndpointRecord>, AttachError> {
+    let way_out = way_out(requests, &leases);
+    let mut plugs = Vec::new();
+    for (place, (network, endpoint)) in leases.iter().enumerate() {
+        let bridge = bridge::ensure(socket, network)?;
+        plugs.push(Plug { network, endpoint, bridge, is_way_out: way_out == Some(place) });
+    }
+    if !plugs.is_empty() {
+        // Whoever flushes the host's tables takes ours along: look before each start.
+        firewall::ensure(rt).map_err(kernel("set the firewall for", &container.name))?;
+    }
+    veth::plug(socket, &plugs, netns).map_err(kernel("plug in the network of", &container.name))?;
+    let mut endpoints = Vec::new();
+    for (network, mut endpoint) in leases {
+        endpoint.up = true;
+        record::write(&leases::path(rt, &network.id, &container.id), &endpoint)?;
+        endpoints.push(endpoint);
+    }
+    Ok(endpoints)
+}
+
+/// Chooses the network that carries the default route: the highest priority, the first of equals, never an internal one.
+fn way_out(requests: &[EndpointRequest], leases: &[(NetworkRecord, EndpointRecord)]) -> Option<usize> {
+    let open = (0..leases.len()).filter(|place| !leases[*place].0.internal);
+    // `max_by_key` returns the last of equals.
+    open.rev().max_by_key(|place| requests[*place].gw_priority)
+}
+
+/// Unplugs a container that no longer runs; idempotent. Its leases stay, but its names are answered no more.
+pub fn detach(rt: &Runtime, container_id: &str) -> Result<(), AttachError> {
+    let mut links = Vec::new();
+    for network in names_in(&rt.layout.networks())? {
+        let path = leases::path(rt, &network, container_id);
+        let Some(mut endpoint) = record::read::<EndpointRecord>(&path)? else { continue };
+        links.push(endpoint.host_link.clone());
+        if endpoint.up {
+            endpoint.up = false;
+            record::write(&path, &endpoint)?;
+        }
+    }
+    if links.is_empty() {
+        return Ok(());
+    }
+    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
+    for link in links {
+        // Mostly the kernel has removed it with the namespace.
+        bridge::remove(&mut socket, &link).map_err(kernel("remove the link", &link))?;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_route_goes_to_the_highest_priority_and_never_inside() {
+        let request = |gw_priority| EndpointRequest { gw_priority, ..EndpointRequest::default() };
+        let lease = |internal| {
+            let network = NetworkRecord {
+                version: 1,
+                id: String::new(),
+                name: String::new(),
+                created_ms: 0,
+                driver: String::new(),
+                bridge: String::new(),
+                subnets: Vec::new(),
+                internal,
+                attachable: false,
+                mtu: 1500,
+                options: Default::default(),
+                labels: Default::default(),
+            };
+            let endpoint = EndpointRecord {
+                version: 1,
+                container: String::new(),
+                container_name: String::new(),
+                addresses: Vec::new(),
+                mac: String::new(),
+                host_link: String::new(),
+                interface: String::new(),
+                names: Vec::new(),
+                up: false,
+            };
+            (network, endpoint)
+        };
+        assert_eq!(way_out(&[request(0), request(0)], &[lease(false), lease(false)]), Some(0));
+        assert_eq!(way_out(&[request(0), request(1)], &[lease(false), lease(false)]), Some(1));
+        assert_eq!(way_out(&[request(0), request(1)], &[lease(false), lease(true)]), Some(0));
+        assert_eq!(way_out(&[request(0)], &[lease(true)]), None);
+    }
 }

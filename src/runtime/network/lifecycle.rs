@@ -1,19 +1,27 @@
-//! Networks as files: made, found, listed, removed.
+//! Networks: made, found, listed, removed.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Runtime;
-use crate::state::network::{EndpointRecord, NetworkRecord};
-use crate::state::record::RecordError;
+use crate::network::addresses::{Taken, choose_subnets};
+use crate::network::subnet::Subnet;
+use crate::network::{bridge, firewall};
+use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
+use crate::state::record::{self, RecordError};
+use crate::sys::netlink::Socket;
+use crate::sys::netns;
 
 /// A network to create.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the attributes of a network under their usual names")]
 pub struct NetworkRequest {
     pub name: String,
     /// Empty is `bridge`, the only one there is.
     pub driver: String,
-    /// `com.docker.network.driver.mtu`, `com.docker.network.bridge.name`, `..enable_ip_masquerade`, `..enable_icc`.
+    /// Understood: `com.docker.network.driver.mtu`, `com.docker.network.bridge.name`, and below
+    /// `com.docker.network.bridge.` also `enable_ip_masquerade`, `enable_icc`.
     pub options: BTreeMap<String, String>,
     pub pools: Vec<Pool>,
     pub internal: bool,
@@ -23,6 +31,22 @@ pub struct NetworkRequest {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Default for NetworkRequest {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            driver: String::new(),
+            options: BTreeMap::new(),
+            pools: Vec::new(),
+            internal: false,
+            attachable: false,
+            ipv4: true,
+            ipv6: false,
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
 /// Addresses of a network, as a person wrote them (`10.5.0.0/16`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the attributes of an address pool under their usual names")]
@@ -30,7 +54,7 @@ pub struct Pool {
     pub subnet: Option<String>,
     pub range: Option<String>,
     pub gateway: Option<String>,
-    /// Never given out.
+    /// Given only to who asks for one of them.
     pub reserved: Vec<String>,
 }
 
@@ -77,36 +101,150 @@ pub enum NetworkError {
         what: String,
         /// What the kernel said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
-/// Creates a network: its record, its link, its place in the firewall.
-pub fn create(rt: &Runtime, _request: &NetworkRequest) -> Result<NetworkRecord, NetworkError> {
-    let _ = rt;
-    Err(unwritten())
-}
-/// Removes a network that no container is on.
-pub fn remove(rt: &Runtime, _id_or_name: &str) -> Result<(), NetworkError> {
-    let _ = rt;
-    Err(unwritten())
-}
-/// Returns every network, by name.
-pub fn list(rt: &Runtime) -> Result<Vec<NetworkRecord>, NetworkError> {
-    let _ = rt;
-    Err(unwritten())
-}
-/// Finds a network by its id, a unique beginning of it, or its name.
-pub fn find(rt: &Runtime, _id_or_name: &str) -> Result<Option<NetworkRecord>, NetworkError> {
-    let _ = rt;
-    Err(unwritten())
-}
-/// Returns the leases of a network, by container.
-pub fn endpoints(rt: &Runtime, _network: &str) -> Result<Vec<EndpointRecord>, NetworkError> {
-    let _ = rt;
-    Err(unwritten())
+/// Returns the making of an error about `what`.
+pub(crate) fn kernel(act: &'static str, what: &str) -> impl Fn(io::Error) -> NetworkError + use<> {
+    let what = what.to_owned();
+    move |source| NetworkError::Kernel { act, what: what.clone(), source }
 }
 
-fn unwritten() -> NetworkError {
-    NetworkError::Unsupported { name: "network".into(), problem: "networks are being written".into() }
+/// Creates a network: its record, its link, its place in the firewall.
+pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, NetworkError> {
+    let unsupported = |problem: String| NetworkError::Unsupported { name: request.name.clone(), problem };
+    if !["", "bridge", "default"].contains(&request.driver.as_str()) {
+        return Err(unsupported(format!("driver `{}` is not there, only `bridge` is", request.driver)));
+    }
+    if !request.ipv4 && !request.ipv6 {
+        return Err(unsupported("it has neither IPv4 nor IPv6".into()));
+    }
+    let id = random_id().map_err(kernel("name", &request.name))?;
+    let bridge = bridge::name(&id, &request.options).map_err(unsupported)?;
+    let _networks = record::lock(&rt.layout.lock("networks"))?;
+    let others = list(rt)?;
+    if others.iter().any(|other| other.name == request.name) {
+        return Err(NetworkError::NameTaken { name: request.name.clone() });
+    }
+    // Other state roots choose subnets too: the lock of this host's network, until the link shows our choice.
+    let host =
+        netns::own().and_then(|file| file.lock().map(|()| file)).map_err(kernel("lock", "the host's network"))?;
+    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
+    let ours = others.iter().flat_map(|other| &other.subnets).map(Subnet::from).collect();
+    let taken = Taken::read(&mut socket, ours).map_err(kernel("read", "the host's routes"))?;
+    let network = NetworkRecord {
+        version: VERSION,
+        subnets: choose_subnets(&id, &request.pools, (request.ipv4, request.ipv6), &taken).map_err(unsupported)?,
+        mtu: bridge::mtu(&mut socket, &request.options).map_err(kernel("read", "the host's default route"))?,
+        id,
+        name: request.name.clone(),
+        created_ms: now_ms(),
+        driver: "bridge".into(),
+        bridge,
+        internal: request.internal,
+        attachable: request.attachable,
+        options: request.options.clone(),
+        labels: request.labels.clone(),
+    };
+    let made = make(rt, &mut socket, &network);
+    drop(host);
+    if let Err(error) = made {
+        // What is half there goes; the first error is the one that tells.
+        let _ = bridge::remove(&mut socket, &network.bridge);
+        let _ = std::fs::remove_dir_all(rt.layout.networks().join(&network.id));
+        return Err(error);
+    }
+    Ok(network)
+}
+
+fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<(), NetworkError> {
+    let endpoints = rt.layout.endpoints(&network.id);
+    std::fs::create_dir_all(&endpoints).map_err(kernel("create", &endpoints.to_string_lossy()))?;
+    bridge::make(socket, network)?;
+    // The record comes last: without it there is no network, and a kill before here leaves one unnamed folder.
+    record::write(&rt.layout.network(&network.id), network)?;
+    firewall::add_network(rt, network).map_err(kernel("set the firewall for", &network.name))
+}
+
+/// Removes a network that no container is on.
+pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
+    let _networks = record::lock(&rt.layout.lock("networks"))?;
+    let network = find(rt, id_or_name)?.ok_or_else(|| NetworkError::NotFound { name: id_or_name.into() })?;
+    // A lease whose container is gone holds nothing.
+    let users: Vec<_> = endpoints(rt, &network.id)?
+        .into_iter()
+        .filter(|endpoint| rt.layout.bundle(&endpoint.container).lib.exists())
+        .map(|endpoint| endpoint.container_name)
+        .collect();
+    if !users.is_empty() {
+        return Err(NetworkError::InUse { name: network.name, containers: users });
+    }
+    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
+    bridge::remove(&mut socket, &network.bridge).map_err(kernel("remove the link", &network.bridge))?;
+    let folder = rt.layout.networks().join(&network.id);
+    std::fs::remove_dir_all(&folder).map_err(kernel("remove", &folder.to_string_lossy()))?;
+    firewall::remove_network(rt, &network).map_err(kernel("clear the firewall of", &network.name))
+}
+
+/// Returns every network, by name.
+pub fn list(rt: &Runtime) -> Result<Vec<NetworkRecord>, NetworkError> {
+    let mut networks = Vec::new();
+    for id in names_in(&rt.layout.networks())? {
+        networks.extend(record::read::<NetworkRecord>(&rt.layout.network(&id))?);
+    }
+    networks.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(networks)
+}
+
+/// Finds a network by its id, its name, or a beginning of its id that no other has.
+pub fn find(rt: &Runtime, id_or_name: &str) -> Result<Option<NetworkRecord>, NetworkError> {
+    if id_or_name.len() == 64 && id_or_name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(record::read(&rt.layout.network(id_or_name))?);
+    }
+    let mut networks = list(rt)?;
+    if let Some(place) = networks.iter().position(|network| network.name == id_or_name) {
+        return Ok(Some(networks.swap_remove(place)));
+    }
+    networks.retain(|network| !id_or_name.is_empty() && network.id.starts_with(id_or_name));
+    Ok(if networks.len() == 1 { networks.pop() } else { None })
+}
+
+/// Returns the leases of a network, by container.
+pub fn endpoints(rt: &Runtime, network: &str) -> Result<Vec<EndpointRecord>, NetworkError> {
+    let folder = rt.layout.endpoints(network);
+    let mut endpoints = Vec::new();
+    for name in names_in(&folder)? {
+        if name.ends_with(".json") {
+            endpoints.extend(record::read::<EndpointRecord>(&folder.join(name))?);
+        }
+    }
+    Ok(endpoints)
+}
+
+/// Returns the sorted names in a folder; none when it is not there.
+pub(crate) fn names_in(folder: &std::path::Path) -> Result<Vec<String>, NetworkError> {
+    let error = kernel("read", &folder.to_string_lossy());
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(other) => return Err(error(other)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(&error)?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn random_id() -> io::Result<String> {
+    let mut bytes = [0u8; 32];
+    rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -7,11 +7,18 @@ pub mod attach;
 pub mod bridge;
 pub mod files;
 pub mod firewall;
+pub mod leases;
 pub mod lifecycle;
+pub mod link;
 pub mod names;
 pub mod ports;
 pub mod proxy;
+pub mod subnet;
 pub mod veth;
 
-pub use attach::{AttachError, attach, detach, lease, release};
+pub use attach::{AttachError, attach, detach};
+pub use leases::{lease, release};
 pub use lifecycle::{NetworkError, NetworkRequest, Pool, create, endpoints, find, list, remove};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,114 @@
-//! (being written)
+//! The pairs that join a container to its bridges, and what its network namespace needs beside them.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+
+use crate::network::addresses::parse_mac;
+use crate::network::bridge;
+use crate::network::link::{self, Pair, PortMode};
+use crate::network::subnet::Subnet;
+use crate::state::network::{EndpointRecord, NetworkRecord, SubnetRecord};
+use crate::sys::netlink::{Message, Socket};
+use crate::sys::netns;
+
+/// One place to plug a container in.
+#[derive(Debug)]
+pub struct Plug<'a> {
+    /// The network.
+    pub network: &'a NetworkRecord,
+    /// The lease.
+    pub endpoint: &'a EndpointRecord,
+    /// Number of the network's link.
+    pub bridge: u32,
+    /// Carries the default route.
+    pub is_way_out: bool,
+}
+
+impl Plug<'_> {
+    fn has_ipv6(&self) -> bool {
+        self.endpoint.addresses.iter().any(|address| address.is_ipv6())
+    }
+
+    fn subnet_of(&self, address: std::net::IpAddr) -> Option<&SubnetRecord> {
+        self.network.subnets.iter().find(|subnet| Subnet::from(*subnet).contains(address))
+    }
+}
+
+/// Plugs a container in at all `plugs`, and sets up its namespace. `socket` speaks for the host.
+pub fn plug(socket: &mut Socket, plugs: &[Plug<'_>], netns: BorrowedFd<'_>) -> io::Result<()> {
+    for plug in plugs {
+        add(socket, plug, netns)?;
+    }
+    // The namespace first: when the host's end comes up, the carrier is there at once.
+    netns::within(netns, || set_up_inside(plugs))??;
+    // With br_netfilter a packet to a port that its own sender has published never leaves the bridge.
+    let is_filtered =
+        std::fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|text| text.starts_with(b"1"));
+    let mut messages = Vec::new();
+    for plug in plugs {
+        messages.push(link::up_by_name(&plug.endpoint.host_link));
+        let mode = PortMode { is_isolated: !bridge::is_open_inside(plug.network), is_hairpin: is_filtered };
+        if mode != PortMode::default() {
+            let index = link::find(socket, &plug.endpoint.host_link)?.ok_or(Errno::NODEV)?.index;
+            messages.push(link::set_port(index, mode));
+        }
+    }
+    Ok(socket.request(&messages)?)
+}
+
+fn add(socket: &mut Socket, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
+    let host = plug.endpoint.host_link.as_str();
+    let pair = Pair {
+        host,
+        bridge: plug.bridge,
+        inside: &plug.endpoint.interface,
+        mac: parse_mac(&plug.endpoint.mac).ok_or(Errno::INVAL)?,
+        mtu: plug.network.mtu,
+        netns,
+    };
+    match socket.request(&[link::add_pair(&pair)]) {
+        Ok(()) => {}
+        // Left over from an earlier run whose namespace the kernel has not yet taken apart.
+        Err(refused) if refused.is(Errno::EXIST) => {
+            bridge::remove(socket, host)?;
+            socket.request(&[link::add_pair(&pair)])?;
+        }
+        Err(refused) => return Err(refused.into()),
+    }
+    // A bridge's port needs no address of its own. Where the host has no IPv6 the file is missing.
+    let _ = bridge::sysctl(&format!("ipv6/conf/{host}/disable_ipv6"), "1");
+    Ok(())
+}
+
+/// Runs inside the container's namespace.
+fn set_up_inside(plugs: &[Plug<'_>]) -> io::Result<()> {
+    // As Docker has it: an ordinary user may bind low ports and ping.
+    bridge::sysctl("ipv4/ip_unprivileged_port_start", "0")?;
+    bridge::sysctl("ipv4/ping_group_range", "0 2147483647")?;
+    let mut socket = Socket::route()?;
+    let mut messages = vec![link::up_by_name("lo")];
+    for plug in plugs {
+        let interface = &plug.endpoint.interface;
+        if !plug.has_ipv6() {
+            let _ = bridge::sysctl(&format!("ipv6/conf/{interface}/disable_ipv6"), "1");
+        }
+        let index = link::find(&mut socket, interface)?.ok_or(Errno::NODEV)?.index;
+        messages.push(link::up(index));
+        messages.extend(addresses(plug, index));
+    }
+    Ok(socket.request(&messages)?)
+}
+
+fn addresses(plug: &Plug<'_>, index: u32) -> Vec<Message> {
+    let mut messages = Vec::new();
+    for address in &plug.endpoint.addresses {
+        let Some(subnet) = plug.subnet_of(*address) else { continue };
+        messages.push(link::add_address(index, *address, Subnet::from(subnet)));
+        if plug.is_way_out {
+            messages.push(link::add_default_route(index, subnet.gateway));
+        }
+    }
+    messages
+}

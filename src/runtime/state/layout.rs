@@ -36,6 +36,7 @@ impl Layout {
             self.networks(),
             self.volumes(),
             self.run.clone(),
+            self.publications(),
         ]
     }
 
@@ -117,6 +118,11 @@ impl Layout {
     /// The leases of one network: one file a container, `endpoints/<container id>.json`.
     pub fn endpoints(&self, network: &str) -> PathBuf {
         self.networks().join(network).join("endpoints")
+    }
+
+    /// Published ports of running containers: one file a container, `ports/<container id>.json`.
+    pub fn publications(&self) -> PathBuf {
+        self.run.join("ports")
     }
 
     /// All volumes: `volumes/<name>/`.

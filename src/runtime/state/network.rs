@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::container::OpenPortRecord;
+use crate::state::process::ProcessId;
+
 /// Version of both formats.
 pub const VERSION: u32 = 1;
 
@@ -55,8 +58,23 @@ pub struct EndpointRecord {
     pub host_link: String,
     /// Name inside.
     pub interface: String,
-    /// Every name it answers to on this network: container name, short id, aliases, hostname.
+    /// Every name it answers to on this network: container name, aliases, short id.
     pub names: Vec<String>,
     /// It runs: only then it is answered for.
     pub up: bool,
+}
+
+/// The published ports of one running container, below the run root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationRecord {
+    /// Version of the format.
+    pub version: u32,
+    /// The container.
+    pub container: String,
+    /// The process that holds the ports; when it is gone, this record is garbage.
+    pub owner: Option<ProcessId>,
+    /// What is open on the host.
+    pub open: Vec<OpenPortRecord>,
+    /// The container's addresses that the ports lead to, at most one a family.
+    pub targets: Vec<IpAddr>,
 }

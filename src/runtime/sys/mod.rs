@@ -4,6 +4,7 @@ pub mod fd;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod netns;
 pub mod process;
 pub mod self_exe;
 pub mod signal;

@@ -1,17 +1,24 @@
 //! Published ports: who holds them, taking them, forwarding them.
 
+pub mod holder;
+pub mod publications;
+pub mod publish;
+pub mod reserve;
+
+use std::fmt;
 use std::net::IpAddr;
 
-use crate::Runtime;
-use crate::state::container::{OpenPortRecord, PortRecord, Protocol};
-use crate::state::network::EndpointRecord;
+use crate::network::lifecycle::NetworkError;
+use crate::state::container::Protocol;
 use crate::state::record::RecordError;
 
-/// A port that somebody else has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("port {port} is taken")]
+pub use publish::{check, publish, unpublish};
+pub use reserve::{Reserved, reserve};
+
+/// A port that can't be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConflict {
-    /// Address on the host.
+    /// Address on the host; `None` is every one.
     pub host_ip: Option<IpAddr>,
     /// The port, or the first of the range when all of it is taken.
     pub port: u16,
@@ -19,7 +26,7 @@ pub struct PortConflict {
     pub protocol: Protocol,
     /// Who has it, where that can be told.
     pub holder: Option<Holder>,
-    /// Why else it can't be had (`no such address on this host`).
+    /// Why it can't be had when nobody has it.
     pub problem: Option<String>,
 }
 
@@ -34,12 +41,30 @@ pub struct Holder {
     pub container: Option<String>,
 }
 
-/// Sockets on the host that keep ports from everybody else.
-#[derive(Debug)]
-pub struct Reserved {
-    /// What is open.
-    pub open: Vec<OpenPortRecord>,
+impl fmt::Display for PortConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
+        };
+        write!(f, "port ")?;
+        match self.host_ip {
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:")?,
+            Some(IpAddr::V4(address)) => write!(f, "{address}:")?,
+            None => {}
+        }
+        write!(f, "{}/{protocol} ", self.port)?;
+        match (&self.holder, &self.problem) {
+            (_, Some(problem)) => write!(f, "can't be opened: {problem}"),
+            (Some(Holder { container: Some(container), .. }), _) => write!(f, "is taken by container `{container}`"),
+            (Some(holder), _) => write!(f, "is taken by `{}` (pid {})", holder.command, holder.pid),
+            (None, None) => write!(f, "is taken"),
+        }
+    }
 }
+
+impl std::error::Error for PortConflict {}
 
 /// Why a port could not be forwarded.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +72,13 @@ pub enum PublishError {
     /// The state on disk.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The networks can't be read.
+    #[error("cannot read the networks")]
+    Network {
+        /// What was wrong.
+        #[source]
+        source: NetworkError,
+    },
     /// The kernel refused.
     #[error("cannot forward the ports of `{container}`")]
     Firewall {
@@ -56,29 +88,4 @@ pub enum PublishError {
         #[source]
         source: std::io::Error,
     },
-}
-
-/// Returns those of `ports` that can't be had now, with who holds them. Opens nothing that stays open.
-pub fn check(_rt: &Runtime, _ports: &[PortRecord]) -> Vec<PortConflict> {
-    Vec::new()
-}
-
-/// Takes all of `ports`, or none.
-pub fn reserve(_ports: &[PortRecord]) -> Result<Reserved, PortConflict> {
-    Ok(Reserved { open: Vec::new() })
-}
-
-/// Has the kernel forward what is reserved to the container.
-pub fn publish(
-    _rt: &Runtime,
-    _container_id: &str,
-    _reserved: &Reserved,
-    _endpoints: &[EndpointRecord],
-) -> Result<(), PublishError> {
-    Ok(())
-}
-
-/// Ends the forwarding to a container; idempotent.
-pub fn unpublish(_rt: &Runtime, _container_id: &str) -> Result<(), PublishError> {
-    Ok(())
 }

@@ -1,0 +1,142 @@
+//! Our one nf_tables table: what containers may reach, who reaches them, published ports.
+//!
+//! The rules never change; networks and ports are elements of sets. Nobody else's table is touched: where the host's
+//! own policy for forwarded packets is to drop them (ufw, an `iptables -P FORWARD DROP` of another container engine),
+//! it has to let our links (`mt-*`) through. A host without nf_tables has neither isolation nor masquerading, and its
+//! published ports go through the proxy.
+
+pub mod rules;
+pub mod table;
+
+use std::io;
+
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use crate::Runtime;
+use crate::network::firewall::rules::Forward;
+use crate::network::firewall::table::Element;
+use crate::network::lifecycle;
+use crate::network::ports::publications;
+use crate::state::layout::Layout;
+use crate::state::network::NetworkRecord;
+use crate::state::record;
+use crate::sys::netlink::{Message, Refused, Socket};
+
+/// Returns the table's name: each state root has its own.
+pub fn table_name(layout: &Layout) -> String {
+    if *layout == Layout::system() {
+        return "motet".into();
+    }
+    let hash = Sha256::digest(layout.lib.as_os_str().as_encoded_bytes());
+    let hex: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("motet-{hex}")
+}
+
+/// Opens the firewall; `None` where the kernel has no nf_tables.
+fn open() -> io::Result<Option<Socket>> {
+    match Socket::netfilter() {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if error.raw_os_error() == Some(Errno::PROTONOSUPPORT.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says whether the kernel has nf_tables: it then forwards published ports itself.
+pub fn is_there() -> bool {
+    let Ok(Some(mut socket)) = open() else { return false };
+    match socket.get(&table::get_table("motet")) {
+        Ok(_) => true,
+        Err(error) => error.raw_os_error() == Some(Errno::NOENT.raw_os_error()),
+    }
+}
+
+fn without_nf_tables(result: Result<(), Refused>) -> io::Result<()> {
+    match result {
+        Err(refused) if refused.is(Errno::OPNOTSUPP) || refused.is(Errno::PROTONOSUPPORT) => {
+            tracing::warn!("the kernel has no nf_tables: networks are not isolated, packets leave unmasqueraded");
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Makes the table where somebody has removed it.
+pub fn ensure(rt: &Runtime) -> io::Result<()> {
+    let Some(mut socket) = open()? else { return Ok(()) };
+    let name = table_name(&rt.layout);
+    if socket.get(&table::get_table(&name)).is_ok_and(|reply| reply.is_some()) {
+        return Ok(());
+    }
+    let _ports = lock(rt)?;
+    rebuild(rt, &mut socket)
+}
+
+/// Serialises changes, so that a rebuild loses no change that happens meanwhile. What is changed is on disk before.
+fn lock(rt: &Runtime) -> io::Result<record::Lock> {
+    record::lock(&rt.layout.lock("ports")).map_err(io::Error::other)
+}
+
+/// Lets a network in. Its record is on disk already.
+pub fn add_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
+    change(rt, &[], &rules::network(network))
+}
+
+/// Forgets a network, and with the last one the table. Its record is gone already.
+pub fn remove_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
+    if lifecycle::list(rt).map_err(io::Error::other)?.is_empty() {
+        return remove_table(rt);
+    }
+    change(rt, &rules::network(network), &[])
+}
+
+/// Removes the table, if it is there.
+fn remove_table(rt: &Runtime) -> io::Result<()> {
+    let Some(mut socket) = open()? else { return Ok(()) };
+    let _ports = lock(rt)?;
+    match socket.transaction(&[table::remove_table(&table_name(&rt.layout))]) {
+        Err(refused) if refused.is(Errno::NOENT) => Ok(()),
+        other => without_nf_tables(other),
+    }
+}
+
+/// Closes and opens ports in one transaction. The publications on disk are changed already.
+pub fn change_ports(rt: &Runtime, remove: &[Forward], add: &[Forward]) -> io::Result<()> {
+    let elements = |forwards: &[Forward]| forwards.iter().map(rules::port).collect::<Vec<_>>();
+    change(rt, &elements(remove), &elements(add))
+}
+
+fn change(rt: &Runtime, remove: &[Element], add: &[Element]) -> io::Result<()> {
+    if remove.is_empty() && add.is_empty() {
+        return Ok(());
+    }
+    let Some(mut socket) = open()? else { return Ok(()) };
+    let name = table_name(&rt.layout);
+    let _ports = lock(rt)?;
+    let removals = remove.iter().map(|element| table::remove_element(&name, element));
+    let messages: Vec<Message> = removals.chain(add.iter().map(|element| table::add_element(&name, element))).collect();
+    if socket.transaction(&messages).is_ok() {
+        return Ok(());
+    }
+    // The table is not there, or not what the disk says (somebody flushed it, or was killed half way).
+    rebuild(rt, &mut socket)
+}
+
+/// Makes the whole table again from what is on disk, in one transaction: no packet sees less than one of the two.
+fn rebuild(rt: &Runtime, socket: &mut Socket) -> io::Result<()> {
+    let name = table_name(&rt.layout);
+    // Made first, since only what is there can be removed.
+    let mut messages = vec![table::add_table(&name), table::remove_table(&name), table::add_table(&name)];
+    messages.extend(rules::all(&name));
+    let mut elements = Vec::new();
+    for network in lifecycle::list(rt).map_err(io::Error::other)? {
+        elements.extend(rules::network(&network));
+    }
+    for publication in publications::all(rt).map_err(io::Error::other)? {
+        elements.extend(publication.forwards().iter().map(rules::port));
+    }
+    elements.sort();
+    elements.dedup_by(|a, b| (a.set, &a.key, a.is_end) == (b.set, &b.key, b.is_end));
+    messages.extend(elements.iter().map(|element| table::add_element(&name, element)));
+    without_nf_tables(socket.transaction(&messages))
+}

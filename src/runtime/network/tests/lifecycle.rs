@@ -1,0 +1,150 @@
+//! Networks come and go, and leave nothing.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+
+use crate::network::firewall::{self, table};
+use crate::network::tests::scratch::{Host, ask, new_netns, on_a_host, serve};
+use crate::network::{
+    AttachError, NetworkError, NetworkRequest, Pool, attach, create, detach, endpoints, find, lease, list, release,
+    remove,
+};
+use crate::state::container::NetworkModeRecord;
+use crate::sys::netlink::Socket;
+use crate::sys::netns;
+
+fn has_table(host: &Host) -> bool {
+    let name = firewall::table_name(&host.rt.layout);
+    Socket::netfilter().unwrap().get(&table::get_table(&name)).is_ok_and(|reply| reply.is_some())
+}
+
+#[test]
+fn containers_of_a_network_reach_each_other_and_the_world() {
+    on_a_host(|host| {
+        let network = host.network("front");
+        assert_eq!(network.mtu, 1400, "that of the host's way out");
+        let (a, b) = (host.container("a", &[&network]), host.container("b", &[&network]));
+        serve(&b.netns, 80);
+        serve(&host.world, 81);
+        assert_eq!(ask(Some(&a.netns), b.address(), 80).unwrap(), a.address().to_string());
+        let world: IpAddr = "203.0.113.2".parse().unwrap();
+        assert_eq!(ask(Some(&a.netns), world, 81).unwrap(), "203.0.113.1", "masqueraded");
+        assert_eq!(ask(None, b.address(), 80).unwrap(), network.subnets[0].gateway.to_string());
+        let ping = netns::within(a.netns.as_fd(), || std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range"));
+        assert_eq!(ping.unwrap().unwrap().split_whitespace().collect::<Vec<_>>(), ["0", "2147483647"]);
+    });
+}
+
+#[test]
+fn removal_leaves_no_link_table_or_lease() {
+    on_a_host(|host| {
+        let network = host.network("front");
+        let a = host.container("a", &[&network]);
+        let link = a.endpoints[0].host_link.clone();
+        assert!(host.has_link(&network.bridge) && host.has_link(&link) && has_table(host));
+        assert!(
+            matches!(remove(&host.rt, "front"), Err(NetworkError::InUse { containers, .. }) if containers == ["a"])
+        );
+        for _ in 0..2 {
+            detach(&host.rt, &a.record.id).unwrap();
+        }
+        assert!(!host.has_link(&link) && host.has_link(&network.bridge));
+        assert_eq!(endpoints(&host.rt, &network.id).unwrap().len(), 1, "the lease lasts as long as the container");
+        for _ in 0..2 {
+            release(&host.rt, &a.record.id).unwrap();
+        }
+        assert!(endpoints(&host.rt, &network.id).unwrap().is_empty());
+        remove(&host.rt, "front").unwrap();
+        assert!(!host.has_link(&network.bridge) && !has_table(host));
+        assert!(list(&host.rt).unwrap().is_empty() && find(&host.rt, "front").unwrap().is_none());
+        assert!(matches!(remove(&host.rt, "front"), Err(NetworkError::NotFound { .. })));
+    });
+}
+
+#[test]
+fn a_second_network_of_a_name_is_refused_and_changes_nothing() {
+    on_a_host(|host| {
+        let first = host.network("front");
+        let again = create(&host.rt, &NetworkRequest { name: "front".into(), ..NetworkRequest::default() });
+        assert!(matches!(again, Err(NetworkError::NameTaken { .. })));
+        let second = host.network("back");
+        assert_ne!(first.subnets[0].address, second.subnets[0].address);
+        let overlap = Pool { subnet: Some(format!("{}/24", first.subnets[0].address)), ..Pool::default() };
+        let request = NetworkRequest { name: "bad".into(), pools: vec![overlap], ..NetworkRequest::default() };
+        assert!(create(&host.rt, &request).unwrap_err().to_string().contains("overlaps"));
+        assert_eq!(list(&host.rt).unwrap().len(), 2);
+        assert_eq!(find(&host.rt, &first.id[..8]).unwrap().unwrap().name, "front");
+    });
+}
+
+#[test]
+fn fixed_addresses_last_and_are_given_once() {
+    on_a_host(|host| {
+        let pool = Pool { subnet: Some("10.77.0.0/24".into()), ..Pool::default() };
+        let request = NetworkRequest { name: "fixed".into(), pools: vec![pool], ..NetworkRequest::default() };
+        let network = create(&host.rt, &request).unwrap();
+        let mut record = host.record("db", &[&network]);
+        let NetworkModeRecord::Networks(requests) = &mut record.network else { unreachable!() };
+        requests[0].ipv4 = Some("10.77.0.9".parse().unwrap());
+        let first = lease(&host.rt, &record).unwrap();
+        assert_eq!(first[0].addresses[0].to_string(), "10.77.0.9");
+        assert_eq!(first[0].mac, "02:42:0a:4d:00:09");
+        assert_eq!(lease(&host.rt, &record).unwrap(), first, "idempotent");
+        let mut other = host.record("other", &[&network]);
+        let NetworkModeRecord::Networks(requests) = &mut other.network else { unreachable!() };
+        requests[0].ipv4 = Some("10.77.0.9".parse().unwrap());
+        let error = lease(&host.rt, &other).unwrap_err();
+        assert!(
+            matches!(&error, AttachError::Address { .. }) && error.to_string().contains("10.77.0.9 is taken"),
+            "{error}"
+        );
+        let started = host.start(record.clone());
+        detach(&host.rt, &record.id).unwrap();
+        let again = host.start(record);
+        assert_eq!(started.address(), again.address(), "a restart keeps the address");
+    });
+}
+
+#[test]
+fn what_a_reboot_or_a_flush_took_is_made_again_at_the_next_start() {
+    on_a_host(|host| {
+        let network = host.network("front");
+        let mut socket = Socket::route().unwrap();
+        crate::network::bridge::remove(&mut socket, &network.bridge).unwrap();
+        let name = firewall::table_name(&host.rt.layout);
+        Socket::netfilter().unwrap().transaction(&[table::remove_table(&name)]).unwrap();
+        let a = host.container("a", &[&network]);
+        serve(&host.world, 81);
+        let world: IpAddr = "203.0.113.2".parse().unwrap();
+        assert_eq!(ask(Some(&a.netns), world, 81).unwrap(), "203.0.113.1");
+        // And a container that was killed with its link still there.
+        let netns = new_netns();
+        attach(&host.rt, &a.record, netns.as_fd()).unwrap();
+        assert_eq!(ask(Some(&netns), world, 81).unwrap(), "203.0.113.1");
+    });
+}
+
+#[test]
+fn a_network_with_ipv6_gives_both_and_an_internal_one_no_way_out() {
+    on_a_host(|host| {
+        let request = NetworkRequest { name: "six".into(), ipv6: true, ..NetworkRequest::default() };
+        let six = create(&host.rt, &request).unwrap();
+        let (a, b) = (host.container("a", &[&six]), host.container("b", &[&six]));
+        assert_eq!(a.endpoints[0].addresses.len(), 2);
+        let listener = netns::within(b.netns.as_fd(), || std::net::TcpListener::bind(("::", 80)).unwrap()).unwrap();
+        let target = std::net::SocketAddr::new(b.endpoints[0].addresses[1], 80);
+        let stream = netns::within(a.netns.as_fd(), || std::net::TcpStream::connect(target).unwrap()).unwrap();
+        assert_eq!(listener.accept().unwrap().1.ip(), a.endpoints[0].addresses[1]);
+        drop(stream);
+
+        let request = NetworkRequest { name: "in".into(), internal: true, ..NetworkRequest::default() };
+        let inside = create(&host.rt, &request).unwrap();
+        let (c, d) = (host.container("c", &[&inside]), host.container("d", &[&inside]));
+        serve(&d.netns, 80);
+        assert!(ask(Some(&c.netns), d.address(), 80).is_some());
+        let routes = netns::within(c.netns.as_fd(), || {
+            crate::network::link::routes(&mut Socket::route().unwrap(), true).unwrap()
+        });
+        assert_eq!(routes.unwrap().default_link, None);
+    });
+}

@@ -1,0 +1,7 @@
+//! The network as a whole, as root, in namespaces of the test's own: one plays the host, others containers and the
+//! world outside. Nothing of the real host is touched.
+
+mod isolation;
+mod lifecycle;
+mod ports;
+mod scratch;

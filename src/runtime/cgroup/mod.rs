@@ -1,7 +1,9 @@
 //! Control groups, v1, v2 and hybrid.
 
 pub mod devices;
-pub mod freezer;
+mod events;
+mod freezer;
 pub mod group;
+pub mod hierarchy;
 pub mod limits;
-pub mod stats;
+mod stats;

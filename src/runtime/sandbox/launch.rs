@@ -1,9 +1,18 @@
 //! The parent's half of a launch, with its handshake.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use crate::sandbox::spec::SandboxSpec;
+use rustix::process::{WaitId, WaitIdOptions};
+
+use crate::cgroup::group::Group;
+use crate::sandbox::init::Child;
+use crate::sandbox::report;
+use crate::sandbox::seccomp::{self, Filter};
+use crate::sandbox::spec::{Namespace, SandboxSpec};
+use crate::state::container::SeccompRecord;
+use crate::sys::{namespace, process};
 
 pub use crate::sandbox::error::{LaunchError, Step};
 
@@ -32,7 +41,7 @@ pub struct Born {
 impl Born {
     /// Opens the network namespace of the child.
     pub fn network_namespace(&self) -> io::Result<OwnedFd> {
-        Ok(std::fs::File::open(format!("/proc/{}/ns/net", self.pid))?.into())
+        Ok(File::open(format!("/proc/{}/ns/net", self.pid))?.into())
     }
 }
 
@@ -49,7 +58,118 @@ pub struct Launched {
 pub type Prepare<'a> = &'a mut dyn FnMut(&Born) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// Launches a sandbox and returns once its program runs.
+///
+/// The child mounts while `prepare` runs. Call it from a process with one thread.
 pub fn launch(spec: &SandboxSpec, stdio: Stdio, prepare: Prepare<'_>) -> Result<Launched, LaunchError> {
-    let _ = (spec, stdio, prepare);
-    Err(LaunchError::new(Step::Clone, libc::ENOSYS, ""))
+    let filter = filter_for(&spec.seccomp, spec.capabilities, spec.privileged)?;
+    let failed = |error: io::Error| LaunchError::io(Step::Clone, "", &error);
+    let (reports, report) = report::pipe().map_err(failed)?;
+    let (gate, leave) = report::pipe().map_err(failed)?;
+    let namespaces = Namespaces::of(spec)?;
+    let directory = spec.cgroup.as_ref().and_then(Group::unified_directory);
+    let child = Child { spec, stdio: &stdio, filter, join: namespaces.join, gate, report };
+    let half = || {
+        // A gate that the child holds open itself would never tell it that the parent is gone.
+        process::close_copy(leave.as_fd());
+        process::close_copy(reports.as_fd());
+        child.run()
+    };
+    let clone = || process::clone(namespaces.new, directory.as_ref().map(|fd| fd.as_fd()), half);
+    let (pid, pidfd) = match &namespaces.pid {
+        Some(target) => in_pid_namespace(target.as_fd(), clone)?,
+        None => clone().map_err(failed)?,
+    };
+    let born = Born { pid, pidfd };
+    let prepared = attend(spec, &born, &leave, prepare);
+    if prepared.is_err() {
+        drop(process::signal(born.pidfd.as_fd(), libc::SIGKILL));
+    }
+    drop(leave);
+    // Where both failed, it is the child that tells why: without it the parent has nothing to prepare.
+    match (report::receive(reports.as_fd()), prepared) {
+        (None, Ok(())) => Ok(Launched { pid: born.pid, pidfd: born.pidfd }),
+        (Some(error), _) | (None, Err(error)) => {
+            let _ = rustix::process::waitid(WaitId::PidFd(born.pidfd.as_fd()), WaitIdOptions::EXITED);
+            Err(error)
+        }
+    }
+}
+
+/// What the parent does while the child mounts.
+fn attend(spec: &SandboxSpec, born: &Born, leave: &OwnedFd, prepare: Prepare<'_>) -> Result<(), LaunchError> {
+    if let Some(group) = &spec.cgroup {
+        group.add_cloned(born.pid).map_err(|error| caused(Step::Cgroup, group.name.clone(), Box::new(error)))?;
+    }
+    report::open(leave.as_fd());
+    prepare(born).map_err(|error| caused(Step::Prepare, String::new(), error))?;
+    report::open(leave.as_fd());
+    Ok(())
+}
+
+fn caused(step: Step, what: String, source: Box<dyn std::error::Error + Send + Sync>) -> LaunchError {
+    LaunchError { step, errno: 0, what, source: Some(source) }
+}
+
+/// Returns the filter for a process, unless it is privileged.
+pub(super) fn filter_for(
+    record: &SeccompRecord,
+    capabilities: u64,
+    privileged: bool,
+) -> Result<Option<Filter>, LaunchError> {
+    if privileged {
+        return Ok(None);
+    }
+    seccomp::filter(record, capabilities).map_err(|error| caused(Step::Seccomp, String::new(), Box::new(error)))
+}
+
+/// Which namespaces to make, and which to enter.
+struct Namespaces {
+    /// `CLONE_NEW*`
+    new: i32,
+    /// Entered by the child.
+    join: Vec<(OwnedFd, i32)>,
+    /// Entered by the parent while it clones: a process can't change its own.
+    pid: Option<OwnedFd>,
+}
+
+impl Namespaces {
+    fn of(spec: &SandboxSpec) -> Result<Self, LaunchError> {
+        let mut these = Self { new: libc::CLONE_NEWNS, join: Vec::new(), pid: None };
+        // The namespace of control groups is made later, by the child.
+        for (namespace, kind, made_here) in [
+            (&spec.namespaces.network, libc::CLONE_NEWNET, true),
+            (&spec.namespaces.ipc, libc::CLONE_NEWIPC, true),
+            (&spec.namespaces.uts, libc::CLONE_NEWUTS, true),
+            (&spec.namespaces.pid, libc::CLONE_NEWPID, true),
+            (&spec.namespaces.cgroup, libc::CLONE_NEWCGROUP, false),
+        ] {
+            match namespace {
+                Namespace::New if made_here => these.new |= kind,
+                Namespace::New | Namespace::Host => {}
+                Namespace::Join(path) => {
+                    let file = File::open(path)
+                        .map_err(|error| LaunchError::io(Step::Namespace, path.display().to_string(), &error))?;
+                    if kind == libc::CLONE_NEWPID {
+                        these.pid = Some(file.into());
+                    } else {
+                        these.join.push((file.into(), kind));
+                    }
+                }
+            }
+        }
+        Ok(these)
+    }
+}
+
+/// Clones into another pid namespace, and comes back.
+pub(super) fn in_pid_namespace<T>(
+    target: BorrowedFd<'_>,
+    clone: impl FnOnce() -> io::Result<T>,
+) -> Result<T, LaunchError> {
+    let failed = |error: io::Error| LaunchError::io(Step::Namespace, "pid", &error);
+    let home = File::open("/proc/self/ns/pid").map_err(failed)?;
+    namespace::enter(target, libc::CLONE_NEWPID).map_err(failed)?;
+    let cloned = clone();
+    namespace::enter(home.as_fd(), libc::CLONE_NEWPID).map_err(failed)?;
+    cloned.map_err(|error| LaunchError::io(Step::Clone, "", &error))
 }

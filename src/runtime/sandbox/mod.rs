@@ -1,14 +1,20 @@
 //! A contained process: namespaces, cgroup, root and limits around one program.
 
 pub mod capabilities;
-pub mod devices;
+mod devices;
 mod error;
-pub mod init;
+mod init;
 pub mod join;
 pub mod launch;
-pub mod mounts;
-pub mod rlimits;
-pub mod root;
+mod masks;
+mod mounts;
+mod program;
+mod reaper;
+mod report;
+mod rlimits;
+mod root;
 pub mod seccomp;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 pub mod user;

@@ -1,1 +1,247 @@
-//! (being written)
+//! What is mounted over the root: `/proc`, `/dev`, `/sys` as Docker has them, then the caller's own.
+//!
+//! Every target is found inside the root by descriptor (`sys::fd`), and every mount is made detached and moved there.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType};
+
+use crate::sandbox::error::{LaunchError, Step};
+use crate::sandbox::spec::{Namespace, SandboxMount, SandboxSpec};
+use crate::sandbox::{devices, masks};
+use crate::sys::fd::{self, Missing};
+use crate::sys::mount::{self, Attributes, Change, Propagation};
+
+/// nosuid, nodev, noexec.
+const INERT: Attributes =
+    Attributes::MOUNT_ATTR_NOSUID.union(Attributes::MOUNT_ATTR_NODEV).union(Attributes::MOUNT_ATTR_NOEXEC);
+
+/// The mounts that the sandbox makes itself; the descriptors are proof that a path below is of that file system.
+pub(super) struct Own {
+    pub proc: OwnedFd,
+    pub dev: OwnedFd,
+    pub sys: OwnedFd,
+}
+
+/// A mount's source, opened on the host before its mounts are let go of.
+pub(super) enum Source {
+    Tree { tree: OwnedFd, folder: bool },
+    None,
+}
+
+/// Opens the sources of the caller's mounts. Before anything is made private, so that a shared one can stay shared.
+pub(super) fn sources(spec: &SandboxSpec) -> Result<Vec<Source>, LaunchError> {
+    spec.mounts
+        .iter()
+        .map(|mount| match mount {
+            SandboxMount::Bind { source, propagation, recursive, read_only, .. } => {
+                let failed = |error: io::Error| LaunchError::io(Step::Source, source.display().to_string(), &error);
+                let tree = mount::clone_tree(CWD, source, *recursive).map_err(failed)?;
+                let set = if *read_only { Attributes::MOUNT_ATTR_RDONLY.bits().into() } else { 0 };
+                let propagation = Some(propagation_of(propagation.as_deref()));
+                mount::change(tree.as_fd(), Change { set, propagation, recursive: *recursive }).map_err(failed)?;
+                let stat = rustix::fs::fstat(&tree).map_err(|error| failed(error.into()))?;
+                Ok(Source::Tree { tree, folder: FileType::from_raw_mode(stat.st_mode) == FileType::Directory })
+            }
+            SandboxMount::Tmpfs { .. } => Ok(Source::None),
+        })
+        .collect()
+}
+
+fn propagation_of(name: Option<&str>) -> Propagation {
+    match name {
+        Some("shared" | "rshared") => Propagation::Shared,
+        Some("slave" | "rslave") => Propagation::Slave,
+        Some(_) | None => Propagation::Private,
+    }
+}
+
+/// Mounts `/proc`, `/dev` with what is below it, and `/sys`.
+pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>) -> Result<Own, LaunchError> {
+    let failed = |step, what: &str, error: io::Error| LaunchError::io(step, what, &error);
+    let proc = mount::new("proc", &[], INERT).map_err(|error| failed(Step::Proc, "", error))?;
+    // An image whose /proc or /sys leads elsewhere would have us protect the wrong paths: refused, as runc does.
+    attach_at_plain_folder(&proc, root, "proc").map_err(|error| failed(Step::Proc, "", error))?;
+
+    let dev = devices::file_system(spec)?;
+    let place = fd::locate(root, Path::new("/dev"), Missing::Directory).and_then(|place| {
+        // A /dev that leads to the root itself would hide all of it.
+        if fd::same_file(place.as_fd(), root)? { Err(io::Error::from_raw_os_error(libc::ELOOP)) } else { Ok(place) }
+    });
+    place.and_then(|place| mount::attach(dev.as_fd(), place.as_fd())).map_err(|error| failed(Step::Dev, "", error))?;
+    below_dev(spec, dev.as_fd())?;
+
+    let read_only = if spec.privileged { Attributes::empty() } else { Attributes::MOUNT_ATTR_RDONLY };
+    let sys = mount::new("sysfs", &[], INERT | read_only).map_err(|error| failed(Step::Sys, "", error))?;
+    attach_at_plain_folder(&sys, root, "sys").map_err(|error| failed(Step::Sys, "", error))?;
+    Ok(Own { proc, dev, sys })
+}
+
+/// Mounts at a folder directly below the root that is none but a folder.
+fn attach_at_plain_folder(tree: &OwnedFd, root: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, mkdirat, openat};
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let place = match openat(root, name, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) => {
+            mkdirat(root, name, Mode::from_raw_mode(0o755))?;
+            openat(root, name, flags, Mode::empty())?
+        }
+        other => other?,
+    };
+    mount::attach(tree.as_fd(), place.as_fd())
+}
+
+/// Mounts the terminals, the shared memory and the message queues.
+fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    let put = |name: &str, tree: io::Result<OwnedFd>| {
+        tree.and_then(|tree| {
+            let place = fd::locate(dev, Path::new(name), Missing::Fail)?;
+            mount::attach(tree.as_fd(), place.as_fd())
+        })
+        .map_err(|error| LaunchError::io(Step::Dev, format!("/dev/{name}"), &error))
+    };
+    let options = [("newinstance", None), ("ptmxmode", Some("0666")), ("mode", Some("0620")), ("gid", Some("5"))];
+    put("pts", mount::new("devpts", &options, Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC))?;
+    if spec.namespaces.ipc == Namespace::Host {
+        for name in ["shm", "mqueue"] {
+            // Not every host has both.
+            if let Ok(tree) = mount::clone_tree(CWD, &Path::new("/dev").join(name), false) {
+                put(name, Ok(tree))?;
+            }
+        }
+        return Ok(());
+    }
+    let size = spec.shm_size.to_string();
+    put("shm", mount::new("tmpfs", &[("mode", Some("1777")), ("size", Some(&size))], INERT))?;
+    match mount::new("mqueue", &[], INERT) {
+        // A kernel without message queues.
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        tree => put("mqueue", tree),
+    }
+}
+
+/// Mounts the container's own control groups below `/sys/fs/cgroup`. After the process is in them and in its namespace.
+pub(super) fn cgroups(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
+    let Ok(place) = fd::locate(own.sys.as_fd(), Path::new("fs/cgroup"), Missing::Fail) else {
+        // A kernel without control groups.
+        return Ok(());
+    };
+    let failed = |error: io::Error| LaunchError::io(Step::Cgroup, "/sys/fs/cgroup", &error);
+    let read_only = if spec.privileged { Attributes::empty() } else { Attributes::MOUNT_ATTR_RDONLY };
+    let hierarchies = spec.cgroup.as_ref().map(|group| group.hierarchies()).unwrap_or_default();
+    if let [only] = hierarchies.as_slice()
+        && only.is_whole()
+    {
+        let tree = mount::new("cgroup2", &[], INERT | read_only).map_err(failed)?;
+        return mount::attach(tree.as_fd(), place.as_fd()).map_err(failed);
+    }
+    let folder = mount::new("tmpfs", &[("mode", Some("755")), ("size", Some("64k"))], INERT).map_err(failed)?;
+    for hierarchy in &hierarchies {
+        use rustix::fs::{Mode, mkdirat};
+        mkdirat(&folder, hierarchy.name(), Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
+    }
+    mount::attach(folder.as_fd(), place.as_fd()).map_err(failed)?;
+    for hierarchy in &hierarchies {
+        let place = fd::locate(folder.as_fd(), Path::new(hierarchy.name()), Missing::Fail).map_err(failed)?;
+        let options: Vec<(&str, Option<&str>)> = hierarchy.mount_options().collect();
+        let tree = mount::new(hierarchy.kind(), &options, INERT | read_only).map_err(failed)?;
+        mount::attach(tree.as_fd(), place.as_fd()).map_err(failed)?;
+    }
+    let set = u64::from(read_only.bits());
+    mount::change(folder.as_fd(), Change { set, ..Change::default() }).map_err(failed)
+}
+
+/// Mounts what the caller asked for, in its order.
+pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    for (mount, source) in spec.mounts.iter().zip(sources) {
+        let (target, missing) = match (mount, source) {
+            (SandboxMount::Bind { target, .. }, Source::Tree { folder: false, .. }) => (target, Missing::File),
+            (SandboxMount::Bind { target, .. } | SandboxMount::Tmpfs { target, .. }, _) => (target, Missing::Directory),
+        };
+        let failed = |step, error: io::Error| LaunchError::io(step, target.clone(), &error);
+        let place = fd::locate(root, Path::new(target), missing).map_err(|error| failed(Step::MountPoint, error))?;
+        let at_root = fd::same_file(place.as_fd(), root).map_err(|error| failed(Step::MountPoint, error))?;
+        if at_root {
+            return Err(failed(Step::MountPoint, io::Error::from_raw_os_error(libc::EBUSY)));
+        }
+        let made;
+        let tree = match source {
+            Source::Tree { tree, .. } => tree,
+            Source::None => {
+                made = tmpfs(mount, place.as_fd()).map_err(|error| failed(Step::Mount, error))?;
+                &made
+            }
+        };
+        mount::attach(tree.as_fd(), place.as_fd()).map_err(|error| failed(Step::Mount, error))?;
+    }
+    Ok(())
+}
+
+/// Makes a file system in memory with the caller's options; its mode is that of the folder it covers where none is asked for.
+fn tmpfs(mount: &SandboxMount, place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let SandboxMount::Tmpfs { size, mode, options, read_only, .. } = mount else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    let mut attributes = INERT;
+    attributes.set(Attributes::MOUNT_ATTR_RDONLY, *read_only);
+    let mut keys: Vec<(&str, Option<&str>)> = Vec::new();
+    for option in options.iter().flat_map(|option| option.split(',')) {
+        match option {
+            "" | "rw" | "defaults" => {}
+            "ro" => attributes.insert(Attributes::MOUNT_ATTR_RDONLY),
+            "exec" => attributes.remove(Attributes::MOUNT_ATTR_NOEXEC),
+            "suid" => attributes.remove(Attributes::MOUNT_ATTR_NOSUID),
+            "dev" => attributes.remove(Attributes::MOUNT_ATTR_NODEV),
+            "noexec" => attributes.insert(Attributes::MOUNT_ATTR_NOEXEC),
+            "nosuid" => attributes.insert(Attributes::MOUNT_ATTR_NOSUID),
+            "nodev" => attributes.insert(Attributes::MOUNT_ATTR_NODEV),
+            "noatime" => attributes.insert(Attributes::MOUNT_ATTR_NOATIME),
+            other => match other.split_once('=') {
+                Some((key, value)) => keys.push((key, Some(value))),
+                None => keys.push((other, None)),
+            },
+        }
+    }
+    let size = size.map(|size| size.to_string());
+    if let Some(size) = &size {
+        keys.push(("size", Some(size)));
+    }
+    let mode = match mode {
+        Some(mode) => Some(format!("{mode:o}")),
+        None if keys.iter().any(|(key, _)| *key == "mode") => None,
+        None => Some(format!("{:o}", rustix::fs::fstat(place)?.st_mode & 0o7777)),
+    };
+    if let Some(mode) = &mode {
+        keys.push(("mode", Some(mode)));
+    }
+    mount::new("tmpfs", &keys, attributes)
+}
+
+/// Makes `/dev/console` the container's terminal, found by its path on the host.
+pub(super) fn console(own: &Own, terminal: BorrowedFd<'_>) -> io::Result<()> {
+    let path = crate::sys::terminal::path(terminal)?;
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+    let location = rustix::fs::open(&path, flags, rustix::fs::Mode::empty())?;
+    if !fd::same_file(location.as_fd(), terminal)? {
+        return Err(io::Error::from_raw_os_error(libc::ENOTTY));
+    }
+    let tree = mount::clone_of(location.as_fd(), false)?;
+    let place = fd::locate(own.dev.as_fd(), Path::new("console"), Missing::File)?;
+    mount::attach(tree.as_fd(), place.as_fd())
+}
+
+/// Hides and write-protects paths of `/proc` and `/sys`.
+pub(super) fn protect(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
+    if spec.privileged || !spec.mask_paths { Ok(()) } else { masks::apply(own) }
+}
+
+/// Write-protects the root itself; what is mounted on it stays as it is.
+pub(super) fn freeze_root(spec: &SandboxSpec, root: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    if !spec.read_only_root {
+        return Ok(());
+    }
+    let set = Attributes::MOUNT_ATTR_RDONLY.bits().into();
+    mount::change(root, Change { set, ..Change::default() }).map_err(|error| LaunchError::io(Step::Root, "/", &error))
+}

@@ -1,4 +1,5 @@
-//! (rooms of sys)
+//! The only unsafe code: system calls that rustix lacks, one a function; and mounts and paths by descriptor.
+
 pub mod bpf;
 pub mod fd;
 pub mod mount;

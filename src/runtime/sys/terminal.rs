@@ -1,1 +1,33 @@
-//! (being written)
+//! Pseudo-terminals.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::pty::OpenptFlags;
+
+/// Makes a pseudo-terminal: the end that we keep, and the one that the contained process gets.
+pub fn open() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = rustix::pty::openpt(flags)?;
+    rustix::pty::unlockpt(&ours)?;
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags)?;
+    Ok((ours, theirs))
+}
+
+/// Sets the size of a terminal, in characters.
+pub fn set_size(terminal: impl AsFd, rows: u16, columns: u16) -> io::Result<()> {
+    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    Ok(rustix::termios::tcsetwinsize(terminal, size)?)
+}
+
+/// Makes a terminal the controlling one of this session, whose leader we must be.
+pub fn make_controlling(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::process::ioctl_tiocsctty(terminal)?)
+}
+
+/// Returns the path of a terminal below /dev/pts.
+pub fn path(terminal: impl AsFd) -> io::Result<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let name = rustix::termios::ttyname(terminal, Vec::new())?;
+    Ok(std::ffi::OsString::from_vec(name.into_bytes()).into())
+}

@@ -1,0 +1,108 @@
+//! Paths of `/proc` and `/sys` that a container must not read, or not write: Docker's lists.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+
+use crate::sandbox::error::{LaunchError, Step};
+use crate::sandbox::mounts::Own;
+use crate::sys::mount::{self, Attributes, Change};
+
+/// Hidden, below /proc.
+const HIDDEN_PROC: [&str; 10] = [
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+];
+
+/// Hidden, below /sys. The per-processor `thermal_throttle` folders are found there.
+const HIDDEN_SYS: [&str; 2] = ["devices/virtual/powercap", "firmware"];
+
+/// Not writable, below /proc.
+const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+/// Hides and write-protects; a path that this kernel does not have is left out.
+pub(super) fn apply(own: &Own) -> Result<(), LaunchError> {
+    let failed = |path: String| move |error: io::Error| LaunchError::io(Step::Mask, path, &error);
+    let null = null(own).map_err(failed("/dev/null".to_owned()))?;
+    let mut cover = Cover { null, empty: None };
+    for path in HIDDEN_PROC {
+        cover.hide(own.proc.as_fd(), path).map_err(failed(format!("/proc/{path}")))?;
+    }
+    for path in HIDDEN_SYS {
+        cover.hide(own.sys.as_fd(), path).map_err(failed(format!("/sys/{path}")))?;
+    }
+    for number in 0.. {
+        let folder = format!("devices/system/cpu/cpu{number}");
+        if location(own.sys.as_fd(), &folder).map_err(failed(format!("/sys/{folder}")))?.is_none() {
+            break;
+        }
+        let path = format!("{folder}/thermal_throttle");
+        cover.hide(own.sys.as_fd(), &path).map_err(failed(format!("/sys/{path}")))?;
+    }
+    for path in READ_ONLY_PROC {
+        write_protect(own.proc.as_fd(), path).map_err(failed(format!("/proc/{path}")))?;
+    }
+    Ok(())
+}
+
+/// What is put over a path.
+struct Cover {
+    /// Over a file.
+    null: OwnedFd,
+    /// Over a folder; made at the first one and copied for the others.
+    empty: Option<OwnedFd>,
+}
+
+impl Cover {
+    fn hide(&mut self, base: BorrowedFd<'_>, path: &str) -> io::Result<()> {
+        let Some(place) = location(base, path)? else { return Ok(()) };
+        if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Directory {
+            return mount::attach(mount::clone_of(self.null.as_fd(), false)?.as_fd(), place.as_fd());
+        }
+        if let Some(empty) = &self.empty {
+            return mount::attach(mount::clone_of(empty.as_fd(), false)?.as_fd(), place.as_fd());
+        }
+        let empty = mount::new("tmpfs", &[("size", Some("0"))], Attributes::MOUNT_ATTR_RDONLY)?;
+        mount::attach(empty.as_fd(), place.as_fd())?;
+        self.empty = Some(empty);
+        Ok(())
+    }
+}
+
+/// Opens the null device that we have made ourselves, and makes sure that it is one (CVE-2025-31133).
+fn null(own: &Own) -> io::Result<OwnedFd> {
+    let null = openat(&own.dev, "null", OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = fstat(&null)?;
+    let is_null =
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);
+    if is_null { Ok(null) } else { Err(io::Error::from_raw_os_error(libc::ENODEV)) }
+}
+
+fn write_protect(base: BorrowedFd<'_>, path: &str) -> io::Result<()> {
+    let Some(place) = location(base, path)? else { return Ok(()) };
+    let tree = mount::clone_of(place.as_fd(), true)?;
+    let set = Attributes::MOUNT_ATTR_RDONLY
+        | Attributes::MOUNT_ATTR_NOSUID
+        | Attributes::MOUNT_ATTR_NODEV
+        | Attributes::MOUNT_ATTR_NOEXEC;
+    mount::change(tree.as_fd(), Change { set: set.bits().into(), recursive: true, propagation: None })?;
+    mount::attach(tree.as_fd(), place.as_fd())
+}
+
+/// Opens a path below a file system of the kernel's own, where no container makes links; `None`: there is none.
+fn location(base: BorrowedFd<'_>, path: &str) -> io::Result<Option<OwnedFd>> {
+    match openat(base, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(place) => Ok(Some(place)),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::engine::Engine;
 use crate::engine::container::{ContainerState, ContainerSummary};
-use crate::engine::error::EngineError;
+use crate::engine::error::{EngineError, ErrorKind};
 use crate::engine::image::ImageSummary;
 use crate::engine::network::NetworkSummary;
 use crate::engine::volume::VolumeSummary;
@@ -46,6 +46,8 @@ pub struct Observed {
     pub volumes: BTreeMap<String, VolumeSummary>,
     /// Those of the asked images that are in the store, by reference.
     pub images: BTreeMap<String, ImageSummary>,
+    /// Containers of others that bear a name which the file gives to one of ours.
+    pub strangers: BTreeMap<String, ContainerSummary>,
 }
 
 impl Observed {
@@ -75,7 +77,35 @@ pub async fn observe(
         networks: networks.into_iter().map(|network| (network.name.clone(), network)).collect(),
         volumes: volumes.into_iter().map(|volume| (volume.name.clone(), volume)).collect(),
         images,
+        strangers: BTreeMap::new(),
     })
+}
+
+/// Looks up who bears these names, side by side; containers of the project itself are no strangers.
+pub async fn find_strangers(
+    engine: &Arc<dyn Engine>,
+    project: &str,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<String, ContainerSummary>, EngineError> {
+    let mut lookups = JoinSet::new();
+    for name in names {
+        let (engine, name) = (Arc::clone(engine), name.clone());
+        lookups.spawn(async move { engine.inspect_container(&name).await });
+    }
+    let mut strangers = BTreeMap::new();
+    while let Some(joined) = lookups.join_next().await {
+        match joined {
+            Ok(Ok(summary)) if summary.labels.get(identity::PROJECT).is_none_or(|owner| owner != project) => {
+                strangers.insert(summary.name.clone(), summary);
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if error.kind == ErrorKind::NotFound => {}
+            Ok(Err(error)) => return Err(error),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+    Ok(strangers)
 }
 
 /// Takes a snapshot of the containers only.
@@ -113,7 +143,11 @@ pub async fn find_images(
     }
     let mut images = BTreeMap::new();
     while let Some(joined) = lookups.join_next().await {
-        let Ok((image, reference)) = joined else { continue };
+        let (image, reference) = match joined {
+            Ok(found) => found,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => continue,
+        };
         if let Some(image) = image? {
             images.insert(reference, image);
         }

@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::engine::container::{ContainerSpec, ContainerSummary};
 use crate::event::{Attachment, Event, Failure};
 use crate::execute::{Outcome, Product, execute};
-use crate::observed::{Observed, observe, observe_containers};
+use crate::observed::{Observed, find_strangers, observe, observe_containers};
 use crate::operations::error::OperationError;
 use crate::operations::undo;
 use crate::operations::urls::{Url, urls};
@@ -90,9 +90,12 @@ async fn look(
 ) -> Result<(Desired, Scope, Observed), OperationError> {
     let desired = desired(project, &options.scale).map_err(OperationError::of)?;
     let scope = scope_of(&desired, &options.services, options.no_deps).map_err(OperationError::of)?;
-    let in_scope = desired.services.values().filter(|service| scope.services.contains(&service.name));
-    let images: BTreeSet<String> = in_scope.map(|service| service.image.clone()).collect();
-    let observed = observe(engine, &project.name, &images).await?;
+    let in_scope = || desired.services.values().filter(|service| scope.services.contains(&service.name));
+    let images: BTreeSet<String> = in_scope().map(|service| service.image.clone()).collect();
+    let names = in_scope().filter(|service| service.is_single()).map(|service| service.container_name(1)).collect();
+    let (mut observed, strangers) =
+        tokio::try_join!(observe(engine, &project.name, &images), find_strangers(engine, &project.name, &names))?;
+    observed.strangers = strangers;
     Ok((desired, scope, observed))
 }
 

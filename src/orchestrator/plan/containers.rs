@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use compose::model::service::Dependency;
 
 use crate::desired::DesiredService;
-use crate::engine::container::{ContainerState, Health};
+use crate::engine::container::{ContainerState, ContainerSummary, Health};
+use crate::engine::error::{EngineError, ErrorKind};
+use crate::event::Failure;
+use crate::identity;
 use crate::observed::ObservedContainer;
 use crate::plan::divergence::divergence;
 use crate::plan::plan::Report;
@@ -49,6 +52,9 @@ fn propose_service(planner: &mut UpPlanner<'_>, progress: &mut Progress, service
     for container in surplus {
         planner.remove(container, Cause::ScaledDown);
     }
+    if let Some(stranger) = observed.strangers.get(&service.container_name(1)) {
+        planner.failures.push(name_taken(service, stranger));
+    }
     let mut outcome = ServiceOutcome::default();
     let mut gates = None;
     let first_up = kept.is_empty();
@@ -90,6 +96,16 @@ fn propose_service(planner: &mut UpPlanner<'_>, progress: &mut Progress, service
     }
     outcome.healthy = all_healthy && outcome.started.is_empty();
     outcome
+}
+
+fn name_taken(service: &DesiredService, stranger: &ContainerSummary) -> Failure {
+    let name = &stranger.name;
+    let owner = stranger.labels.get(identity::PROJECT).map(|project| format!(" of project `{project}`"));
+    let message = format!("the name `{name}` is taken by a container{}", owner.unwrap_or_default());
+    let error = EngineError::new(ErrorKind::Conflict, format!("container `{name}`"), message)
+        .hint("take `container_name` out of the file: it also keeps the service from being scaled")
+        .hint(format!("or remove the other one: it is {}", state_word(&stranger.state).to_lowercase()));
+    Failure::new(error, Some(format!("services.{}.container_name", service.name)))
 }
 
 /// Keeps one container a number: the one that bears its own name. The others were left by a run that was killed.

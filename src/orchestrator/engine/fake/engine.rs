@@ -146,6 +146,7 @@ impl Engine for FakeEngine {
         let id = ContainerId(format!("{number:012x}{:052x}", 0));
         let summary = summary(&mut store, &id, spec, &image);
         let (state, _) = watch::channel(ContainerState::Created);
+        store.arrivals.retain(|listener| listener.try_send(summary.clone()).is_ok());
         store.containers.insert(id.0.clone(), FakeContainer { summary, spec: spec.clone(), state });
         Ok(id)
     }
@@ -238,6 +239,12 @@ impl Engine for FakeEngine {
                 }
             }
         });
+        Ok(receiver)
+    }
+
+    async fn watch_containers(&self, _labels: &[String]) -> Result<mpsc::Receiver<ContainerSummary>, EngineError> {
+        let (sender, receiver) = mpsc::channel(64);
+        self.store().arrivals.push(sender);
         Ok(receiver)
     }
 

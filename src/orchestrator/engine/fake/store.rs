@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::SystemTime;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::engine::container::{
     ContainerId, ContainerSpec, ContainerState, ContainerSummary, MountSource, NetworkMode, OpenPort,
@@ -49,6 +49,7 @@ pub(super) struct Store {
     pub(super) taken_ports: BTreeSet<u16>,
     pub(super) log: Vec<String>,
     pub(super) hook_codes: BTreeMap<String, i32>,
+    pub(super) arrivals: Vec<mpsc::Sender<ContainerSummary>>,
     pub(super) next: u64,
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use compose::model::service::{Condition, Hook};
 use expect_test::expect;
+use orchestrator::engine::container::ContainerState;
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::fake::Behaviour;
 use orchestrator::event::Event;
@@ -274,4 +275,37 @@ async fn an_image_that_can_not_be_had_is_named_once() {
     bench.state(expect![[r#"
         nothing
     "#]]);
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_not_ready() {
+    let project = project([service("web", "app:1")]);
+    let bench = Bench::new(&project);
+    bench.up(&project, &UpOptions::default()).await;
+    bench.engine.set_state("shop-web-1", ContainerState::Restarting { exit_code: 3, attempts: 5 });
+    let options = UpOptions { wait: true, ..UpOptions::default() };
+    expect![[r#"
+        error: service `web` is not ready: container `shop-web-1` keeps crashing: 5 restarts, the last run ended with exit code 3
+          path: services.web
+          output: last lines of shop-web-1:
+          output:   hello from shop-web-1
+    "#]].assert_eq(&failure_with(&bench, &project, &options).await);
+}
+
+#[tokio::test]
+async fn a_name_that_a_stranger_has_taken_is_said_with_its_place() {
+    let mut web = service("web", "app:1");
+    web.container_name = Some("front".to_owned());
+    web.networks.clear();
+    let theirs = compose::Project { name: "other".to_owned(), ..project([web.clone()]) };
+    let bench = Bench::new(&theirs);
+    bench.up(&theirs, &UpOptions::default()).await;
+    let ours = project([web]);
+    expect![[r#"
+        error: the name `front` is taken by a container of project `other`
+          path: services.web.container_name
+          hint: take `container_name` out of the file: it also keeps the service from being scaled
+          hint: or remove the other one: it is running
+    "#]]
+    .assert_eq(&failure(&bench, &ours).await);
 }

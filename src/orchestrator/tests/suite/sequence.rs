@@ -112,3 +112,16 @@ async fn what_does_not_run_can_not_be_entered() {
     let error = pick(&[], "web", Some(2)).unwrap_err();
     expect!["service `web` is not running container #2: it has no container"].assert_eq(&error.message);
 }
+
+#[tokio::test]
+async fn followed_logs_take_in_what_is_created_later() {
+    let (project, bench) = running().await;
+    let query = LogQuery { follow: true, ..LogQuery::default() };
+    let scope = Scope { services: vec!["web".to_owned()], ..Scope::default() };
+    let mut lines = logs::stream(bench.dyn_engine(), "shop", &scope, query).await.unwrap();
+    assert_eq!(lines.recv().await.unwrap().container, "shop-web-1");
+    let scaled = UpOptions { scale: [("web".to_owned(), 2)].into(), ..UpOptions::default() };
+    bench.up(&project, &scaled).await;
+    let entry = lines.recv().await.unwrap();
+    assert_eq!((entry.container.as_str(), entry.number), ("shop-web-2", 2));
+}

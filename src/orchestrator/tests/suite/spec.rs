@@ -297,14 +297,26 @@ secrets: { token: { environment: TOKEN }, key: { file: ./key } }
     .assert_debug_eq(&spec.mounts);
     let copied: Vec<_> = spec.files.iter().map(|file| file.target.as_str()).collect();
     assert_eq!(copied, ["/run/secrets/token", "/run/secrets/own"]);
-    bench.plan(&project, &UpOptions::default(), expect![[r#"
+    bench
+        .plan(
+            &project,
+            &UpOptions::default(),
+            expect![[r#"
         nothing to do
-    "#]]).await;
-    bench.plan(&load_with(text, "another"), &UpOptions::default(), expect![[r#"
+    "#]],
+        )
+        .await;
+    bench
+        .plan(
+            &load_with(text, "another"),
+            &UpOptions::default(),
+            expect![[r#"
         #1 create container shop-web-1 as 000000000001_shop-web-1 (a config or secret changed)
         #2 stop container shop-web-1 (replaced) after #1
         #3 remove container shop-web-1 (replaced) after #2
         #4 rename container shop-web-1 (replaced) after #3
         #5 start container shop-web-1 (created) after #4
-    "#]]).await;
+    "#]],
+        )
+        .await;
 }

@@ -9,6 +9,7 @@ mod print;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     let printer = Printer::of_process(settings.ansi);
     let folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
     start_traces(&settings);
-    let app = App { args: cli.global, settings, environment, printer, folder };
+    let app = App { args: cli.global, settings, environment, printer, folder, opened: OnceLock::new() };
     let result = match wrong {
         Some(error) => Err(error),
         None => run(&app, cli.verb),

@@ -1,13 +1,14 @@
 //! The struct that every command is given, and how it runs an operation.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use orchestrator::engine::Engine;
 use orchestrator::event::Event;
 use orchestrator::operations::OperationError;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::app::dry_run::DryRun;
 use crate::app::interrupts::Interrupts;
 use crate::args::global::ProgressStyle;
 use crate::args::{Environment, GlobalArgs, Settings};
@@ -28,12 +29,21 @@ pub(crate) struct App {
     pub(crate) printer: Printer,
     /// Folder that the command was called in.
     pub(crate) folder: PathBuf,
+    /// The engine, once it is open.
+    pub(crate) opened: OnceLock<Arc<dyn Engine>>,
 }
 
 impl App {
-    /// Opens the engine.
+    /// Opens the engine; a dry run gets one that touches nothing.
     pub(crate) fn engine(&self) -> Result<Arc<dyn Engine>, CommandError> {
-        Err(CommandError::new(Kind::Environment, "this build has no engine"))
+        let engine = match self.opened.get() {
+            Some(engine) => engine.clone(),
+            None => {
+                let engine = open(&self.settings)?;
+                self.opened.get_or_init(|| engine).clone()
+            }
+        };
+        Ok(if self.settings.dry_run { Arc::new(DryRun(engine)) } else { engine })
     }
 
     /// Returns how to draw errors.
@@ -79,4 +89,9 @@ impl App {
         };
         reporter.follow(interruptible, events).await
     }
+}
+
+fn open(settings: &Settings) -> Result<Arc<dyn Engine>, CommandError> {
+    let _ = settings;
+    Err(CommandError::new(Kind::Environment, "this build has no engine"))
 }

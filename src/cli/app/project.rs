@@ -144,6 +144,7 @@ mod tests {
             environment: Environment::default(),
             printer: Printer::of_process(AnsiChoice::Never),
             folder: "/home/me/shop".into(),
+            opened: std::sync::OnceLock::new(),
         }
     }
 

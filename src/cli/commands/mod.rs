@@ -135,3 +135,6 @@ impl Verb {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

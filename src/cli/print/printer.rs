@@ -147,12 +147,19 @@ pub(crate) mod tests {
         }
     }
 
+    /// Makes a printer on two pipes, and what returns all that went to stdout and stderr so far.
+    pub(crate) fn kept() -> (Printer, impl Fn() -> (String, String)) {
+        let (out, err) = (Kept::default(), Kept::default());
+        let printer = on(Box::new(out.clone()), Box::new(err.clone()));
+        let text = |kept: &Kept| String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        (printer, move || (text(&out), text(&err)))
+    }
+
     /// Runs `act` with a printer on two pipes and returns what went to stdout and stderr.
     pub(crate) fn printed(act: impl FnOnce(&Printer)) -> (String, String) {
-        let (out, err) = (Kept::default(), Kept::default());
-        act(&on(Box::new(out.clone()), Box::new(err.clone())));
-        let text = |kept: &Kept| String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        (text(&out), text(&err))
+        let (printer, text) = kept();
+        act(&printer);
+        text()
     }
 
     fn on(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Printer {

@@ -1,1 +1,157 @@
-//! (being written)
+//! The build cache: what a step did, by a digest of all that could change it. One small file a step, written aside and renamed.
+//!
+//! Any number of builds may use it at once. A step's layer is pinned in the store; one that is gone all the same is a miss.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::Runtime;
+use crate::image::digest::Digest;
+use crate::image::layers;
+use crate::image::store::StoreError;
+use crate::state::record::{self, RecordError};
+
+/// Version of the format and of what the steps do: another one is another cache.
+const VERSION: u32 = 1;
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Version of the format.
+    pub version: u32,
+    /// The layer that it made; `None`: it changed no file.
+    pub layer: Option<Digest>,
+    /// When it ran (RFC 3339): a later build that takes it from the cache makes the same image to the byte.
+    pub created: String,
+}
+
+impl Outcome {
+    /// Makes the record of a step that ran at `created`.
+    pub fn new(layer: Option<Digest>, created: String) -> Self {
+        Self { version: VERSION, layer, created }
+    }
+}
+
+/// Why the cache could not be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum CacheError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot create `{path}`")]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Gathers all that a step depends on. Each part is preceded by its length, so that no two lists of parts look alike.
+#[derive(Debug, Clone)]
+pub struct Key(Sha256);
+
+impl Key {
+    /// Begins the key of one kind of step.
+    pub fn new(kind: &str) -> Self {
+        Self(Sha256::new()).with(VERSION.to_string()).with(kind)
+    }
+
+    /// Adds a part.
+    #[must_use]
+    pub fn with(mut self, part: impl AsRef<[u8]>) -> Self {
+        let part = part.as_ref();
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
+    }
+
+    /// Adds a list of parts, and how many they are.
+    #[must_use]
+    pub fn with_all<P: AsRef<[u8]>>(self, parts: impl IntoIterator<Item = P>) -> Self {
+        let parts: Vec<P> = parts.into_iter().collect();
+        let key = self.with(parts.len().to_string());
+        parts.iter().fold(key, Self::with)
+    }
+
+    /// Adds the layers below the step.
+    #[must_use]
+    pub fn with_layers(self, layers: &[Digest]) -> Self {
+        self.with_all(layers.iter().map(Digest::hex))
+    }
+
+    /// Ends the key.
+    pub fn finish(self) -> Digest {
+        Digest::finish(self.0)
+    }
+}
+
+fn path(rt: &Runtime, key: &Digest) -> PathBuf {
+    rt.layout.build_cache().join("steps").join(key.hex())
+}
+
+/// Looks a step up. A record that can't be read, or whose layer is gone, is a miss.
+pub fn find(rt: &Runtime, key: &Digest) -> Option<Outcome> {
+    let outcome: Outcome = record::read(&path(rt, key)).ok()??;
+    let whole = outcome.version == VERSION && outcome.layer.is_none_or(|layer| layers::find(rt, &layer).is_some());
+    whole.then_some(outcome)
+}
+
+/// Two threads of one build may keep the same step at once, under one name aside.
+static KEEPING: Mutex<()> = Mutex::new(());
+
+/// Keeps what a step did.
+pub fn keep(rt: &Runtime, key: &Digest, outcome: &Outcome) -> Result<(), CacheError> {
+    if let Some(layer) = &outcome.layer {
+        // Before the record: a record always has its layer.
+        layers::pin(rt, layer)?;
+    }
+    let path = path(rt, key);
+    let folder = rt.layout.build_cache().join("steps");
+    std::fs::create_dir_all(&folder).map_err(|source| CacheError::Folder { path: folder, source })?;
+    let _alone = KEEPING.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(record::write(&path, outcome)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::layout::Layout;
+
+    fn scratch() -> (tempfile::TempDir, Runtime) {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let rt = Runtime::open(Layout::under(folder.path())).unwrap();
+        (folder, rt)
+    }
+
+    #[test]
+    fn parts_that_join_to_the_same_text_make_different_keys() {
+        assert_ne!(Key::new("run").with("ab").with("c").finish(), Key::new("run").with("a").with("bc").finish());
+    }
+
+    #[test]
+    fn what_was_kept_is_found_and_a_lost_layer_is_a_miss() {
+        let (_folder, rt) = scratch();
+        let key = Key::new("run").finish();
+        assert_eq!(find(&rt, &key), None);
+        let outcome = Outcome::new(None, "2026-01-01T00:00:00Z".to_owned());
+        keep(&rt, &key, &outcome).unwrap();
+        assert_eq!(find(&rt, &key), Some(outcome));
+        let lost = Outcome::new(Some(Digest::of(b"gone")), String::new());
+        keep(&rt, &key, &lost).unwrap();
+        assert_eq!(find(&rt, &key), None);
+    }
+
+    #[test]
+    fn a_damaged_record_is_a_miss() {
+        let (_folder, rt) = scratch();
+        let key = Key::new("run").finish();
+        keep(&rt, &key, &Outcome::new(None, String::new())).unwrap();
+        std::fs::write(path(&rt, &key), "{").unwrap();
+        assert_eq!(find(&rt, &key), None);
+    }
+}

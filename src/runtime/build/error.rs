@@ -1,0 +1,132 @@
+//! Why a build failed: where in the Dockerfile, and what went wrong there.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::acquire::AcquireError;
+use crate::build::cache::CacheError;
+use crate::build::context::SelectError;
+use crate::image::store::StoreError;
+use crate::snapshot::diff::DiffError;
+
+/// A line of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The Dockerfile, as the person knows it.
+    pub dockerfile: String,
+    /// From 1.
+    pub line: u32,
+    /// The instruction, or the line.
+    pub text: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: `{}`", self.dockerfile, self.line, self.text)
+    }
+}
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .place.as_ref().map_or_else(|| reason.to_string(), |place| format!("{place}: {reason}")))]
+pub struct BuildError {
+    /// Where; `None`: nowhere in particular.
+    pub place: Option<Place>,
+    /// Why.
+    #[source]
+    pub reason: Reason,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Reason {
+    #[error("cannot read the Dockerfile `{path}`")]
+    Dockerfile {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the build context `{path}` is not a folder that can be read")]
+    Context {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    Syntax(String),
+    #[error("no stage `{name}`{hint}")]
+    NoStage { name: String, hint: String },
+    #[error("{0} is not supported yet")]
+    Unsupported(String),
+    #[error("cannot get the base image `{reference}`: {source}")]
+    Base {
+        reference: String,
+        #[source]
+        source: Box<AcquireError>,
+    },
+    #[error(transparent)]
+    Source(#[from] SelectError),
+    #[error("cannot {act}: {source}")]
+    Io {
+        act: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("exit code {code}{}", .meaning.map(|it| format!(" ({it})")).unwrap_or_default())]
+    Run {
+        code: i32,
+        /// What the code stands for, where that is known.
+        meaning: Option<&'static str>,
+        /// The last lines that the command wrote.
+        output: Vec<String>,
+    },
+    #[error("{message}")]
+    Launch { code: i32, message: String },
+    #[error("cannot keep the layer")]
+    Layer(#[source] DiffError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error("another stage that this one needs has failed")]
+    Dependency,
+}
+
+impl BuildError {
+    /// Makes an error of no place.
+    pub fn nowhere(reason: Reason) -> Self {
+        Self { place: None, reason }
+    }
+
+    /// Returns the exit code of a command that failed.
+    pub fn exit_code(&self) -> Option<i32> {
+        match &self.reason {
+            Reason::Run { code, .. } | Reason::Launch { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Returns the last lines that a failed command wrote.
+    pub fn output(&self) -> &[String] {
+        match &self.reason {
+            Reason::Run { output, .. } => output,
+            _ => &[],
+        }
+    }
+}
+
+/// Says what an exit code stands for.
+pub fn meaning(code: i32) -> Option<&'static str> {
+    match code {
+        126 => Some("the command is not executable"),
+        127 => Some("command not found"),
+        130 => Some("interrupted"),
+        132 => Some("illegal instruction"),
+        134 => Some("aborted"),
+        137 => Some("killed, perhaps for want of memory"),
+        139 => Some("segmentation fault"),
+        143 => Some("terminated"),
+        _ => None,
+    }
+}

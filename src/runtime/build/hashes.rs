@@ -1,0 +1,172 @@
+//! Digests of files, remembered by path, size, times and inode, so that a second build only stats.
+
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::Runtime;
+use crate::image::digest::Digest;
+
+/// A file that changed so shortly before it was read might change again within the same tick of the kernel's clock.
+const TOO_YOUNG_NS: i128 = 100_000_000;
+
+/// What tells that a file is still the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    modified_ns: i128,
+    changed_ns: i128,
+    size: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Self {
+            modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            // Who sets the modification time back can't do so with this one.
+            changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            size: metadata.size(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// The digests that one build uses, and those of the build before it on the same context.
+#[derive(Debug)]
+pub struct Hashes {
+    path: PathBuf,
+    known: HashMap<PathBuf, (Identity, Digest)>,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    files: HashMap<PathBuf, (Identity, Digest)>,
+    fresh: bool,
+}
+
+impl Hashes {
+    /// Loads what is known of the files below `root`; a damaged or missing file is as good as an empty one.
+    pub fn load(rt: &Runtime, root: &Path) -> Self {
+        let name = Digest::of(root.as_os_str().as_bytes()).hex();
+        let path = rt.layout.build_cache().join("hashes").join(name);
+        let known = std::fs::read(&path).map(|bytes| parse(&bytes)).unwrap_or_default();
+        Self { path, known, used: Mutex::default() }
+    }
+
+    /// Returns the digest of a regular file's bytes.
+    pub fn digest(&self, path: &Path, metadata: &Metadata) -> io::Result<Digest> {
+        let identity = Identity::of(metadata);
+        let known = self.known.get(path).filter(|(then, _)| *then == identity).map(|(_, digest)| *digest);
+        let digest = match known {
+            Some(digest) => digest,
+            None => read_digest(path)?,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let settled = i128::try_from(now).unwrap_or(i128::MAX) - identity.changed_ns > TOO_YOUNG_NS;
+        let mut used = self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if settled {
+            used.fresh |= known.is_none();
+            used.files.insert(path.to_owned(), (identity, digest));
+        }
+        Ok(digest)
+    }
+
+    /// Keeps what this build used, if any of it is new.
+    pub fn save(&self) -> io::Result<()> {
+        let used = self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !used.fresh {
+            return Ok(());
+        }
+        let mut text = Vec::with_capacity(used.files.len() * 160);
+        for (path, (identity, digest)) in &used.files {
+            let bytes = path.as_os_str().as_bytes();
+            if bytes.contains(&b'\n') {
+                continue;
+            }
+            let Identity { modified_ns, changed_ns, size, inode } = identity;
+            write!(text, "{} {modified_ns} {changed_ns} {size} {inode} ", digest.hex())?;
+            text.extend_from_slice(bytes);
+            text.push(b'\n');
+        }
+        let folder = self.path.parent().expect("the file lies in the cache's folder");
+        std::fs::create_dir_all(folder)?;
+        let aside = self.path.with_extension(format!("{}.new", std::process::id()));
+        std::fs::write(&aside, text)?;
+        std::fs::rename(&aside, &self.path)
+    }
+}
+
+fn parse(bytes: &[u8]) -> HashMap<PathBuf, (Identity, Digest)> {
+    bytes.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<(PathBuf, (Identity, Digest))> {
+    let mut fields = line.splitn(6, |byte| *byte == b' ');
+    let mut text = || std::str::from_utf8(fields.next()?).ok();
+    let digest = Digest::from_hex(text()?).ok()?;
+    let identity = Identity {
+        modified_ns: text()?.parse().ok()?,
+        changed_ns: text()?.parse().ok()?,
+        size: text()?.parse().ok()?,
+        inode: text()?.parse().ok()?,
+    };
+    let path = PathBuf::from(std::ffi::OsString::from_vec(fields.next()?.to_vec()));
+    Some((path, (identity, digest)))
+}
+
+fn read_digest(path: &Path) -> io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let count = io::Read::read(&mut file, &mut buffer)?;
+        if count == 0 {
+            return Ok(Digest::finish(hasher));
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::layout::Layout;
+
+    #[test]
+    fn a_changed_file_of_the_same_size_has_another_digest() {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let rt = Runtime::open(Layout::under(folder.path())).unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "one").unwrap();
+        let past = SystemTime::now() - std::time::Duration::from_secs(3600);
+        File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
+        let look = || {
+            let hashes = Hashes::load(&rt, folder.path());
+            let digest = hashes.digest(&file, &std::fs::metadata(&file).unwrap()).unwrap();
+            hashes.save().unwrap();
+            digest
+        };
+        let first = look();
+        assert_eq!(look(), first);
+        std::fs::write(&file, "two").unwrap();
+        File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
+        assert_ne!(look(), first);
+    }
+
+    #[test]
+    fn lines_survive_the_file() {
+        let identity = Identity { modified_ns: 1, changed_ns: 2, size: 3, inode: 4 };
+        let line = format!("{} 1 2 3 4 /a b", Digest::of(b"x").hex());
+        assert_eq!(parse_line(line.as_bytes()), Some((PathBuf::from("/a b"), (identity, Digest::of(b"x")))));
+        assert_eq!(parse_line(b"broken"), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! The instructions that change files: RUN, COPY, ADD and WORKDIR, each with its key and its layer.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::build::cache::Key;
+use crate::build::context::Tree;
+use crate::build::dockerfile::instruction::{Command, Run, RunNetwork, RunSecurity, Transfer};
+use crate::build::error::Reason;
+use crate::build::execute::{Runner, State, is_folder};
+use crate::build::ignore::{Ignore, clean};
+use crate::build::mounts;
+use crate::build::run::{self, RunStep};
+use crate::build::stages::{self, Origin};
+use crate::build::writer::Writer;
+use crate::build::{metadata, owner, transfer};
+use crate::image::digest::Digest;
+use crate::image::staging;
+use crate::progress::Report;
+use crate::snapshot::diff;
+use crate::state::container::ProcessRecord;
+
+const DEFAULT_SHM: u64 = 64 << 20;
+
+/// Opens what `--from` names.
+pub(super) fn tree(runner: &Runner<'_>, state: &State, from: Option<&str>) -> Result<Tree, Reason> {
+    let Some(name) = from else { return Ok(runner.job.context.clone()) };
+    if name.contains('$') {
+        let message = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround";
+        return Err(Reason::Syntax(message.to_owned()));
+    }
+    let layers: Vec<Digest> =
+        match stages::from(&runner.job.dockerfile.stages, runner.at, name).map_err(Reason::Syntax)? {
+            Origin::Scratch => Vec::new(),
+            Origin::Stage(stage) => runner.board.wait(stage)?.image.rootfs.diff_ids,
+            Origin::Image(reference) => runner.image(&reference, None, &state.scope)?.diff_ids,
+        };
+    Ok(Tree { view: runner.view(&layers), ignore: Ignore::default(), keep_owners: true })
+}
+
+/// COPY and ADD.
+pub(super) fn transfer(runner: &Runner<'_>, state: &mut State, written: &Transfer, add: bool) -> Result<bool, Reason> {
+    let expanded = transfer::expand(written, &state.scope).map_err(Reason::Syntax)?;
+    let line = metadata::transfer_line(if add { "ADD" } else { "COPY" }, &expanded);
+    let tree = tree(runner, state, expanded.from.as_deref())?;
+    let planned = transfer::plan(expanded, add, tree, &state.image.config.working_dir)?;
+    let layers = state.image.rootfs.diff_ids.clone();
+    let key = planned.key(Key::new("copy").with_layers(&layers), &runner.job.hashes)?;
+    runner.step(state, key, line, &mut || {
+        let below = runner.view(&layers);
+        layer(runner, |top| planned.write(top, &below))
+    })
+}
+
+/// WORKDIR: the folder is made where it is missing.
+pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written: &str) -> Result<bool, Reason> {
+    let path = state.scope.word(written).map_err(Reason::Syntax)?;
+    let path = match path.starts_with('/') {
+        true => clean(&path),
+        false => clean(&format!("/{}/{path}", state.image.config.working_dir)),
+    };
+    state.image.config.working_dir.clone_from(&path);
+    let layers = state.image.rootfs.diff_ids.clone();
+    let user = state.image.config.user.clone();
+    let key = Key::new("workdir").with_layers(&layers).with(&path).with(&user);
+    runner.step(state, key, format!("WORKDIR {path}"), &mut || {
+        let below = runner.view(&layers);
+        let io = |source| Reason::Io { act: format!("make `{path}`"), source };
+        if is_folder(&below, Path::new(&path)).map_err(io)? {
+            return Ok(None);
+        }
+        let owner = owner::running_as(&below, &user).map_err(Reason::Syntax)?;
+        layer(runner, |top| {
+            let mut writer = Writer::new(top, &below);
+            let resolved = below.resolve(Path::new(&path)).map_err(io)?;
+            writer.make_folders(&resolved, owner).map_err(io)?;
+            writer.finish().map_err(io)
+        })
+    })
+}
+
+/// Has a layer written into a folder of its own and keeps it; `None` when nothing was written.
+fn layer(runner: &Runner<'_>, write: impl FnOnce(&Path) -> Result<bool, Reason>) -> Result<Option<Digest>, Reason> {
+    let io = |source| Reason::Io { act: "stage a layer".to_owned(), source };
+    let staged = staging::create(runner.job.rt).map_err(io)?;
+    let top = staged.path.join("layer");
+    std::fs::create_dir(&top).map_err(io)?;
+    if !write(&top)? {
+        return Ok(None);
+    }
+    Ok(Some(diff::commit(runner.job.rt, &top).map_err(Reason::Layer)?.diff_id))
+}
+
+/// RUN.
+pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32) -> Result<bool, Reason> {
+    let job = runner.job;
+    if run.security == RunSecurity::Insecure {
+        return Err(Reason::Unsupported("RUN --security=insecure".to_owned()));
+    }
+    if !run.devices.is_empty() {
+        return Err(Reason::Unsupported("RUN --device".to_owned()));
+    }
+    let invocation = invocation(run, &state.image.config.shell);
+    let layers = state.image.rootfs.diff_ids.clone();
+    let view = runner.view(&layers);
+    let working_dir = match state.image.config.working_dir.as_str() {
+        "" => "/".to_owned(),
+        path => path.to_owned(),
+    };
+    let mut environment = state.scope.run_environment();
+    let mounted = mounts::plan(runner, state, &run.mounts, &working_dir)?;
+    let no_network = run.network == RunNetwork::None || job.request.network.as_deref() == Some("none");
+    let extra_hosts = job.request.extra_hosts.iter().map(|(name, address)| format!("{name}={address}"));
+    let key = Key::new("run")
+        .with_layers(&layers)
+        .with_all(&invocation.args)
+        .with_all(invocation.scripts.iter().flat_map(|(name, text)| [name, text]))
+        .with_all(&environment)
+        .with(&working_dir)
+        .with(&state.image.config.user)
+        .with_all(&mounted.key)
+        .with(format!("{no_network} {:?}", job.request.shm_size))
+        .with_all(extra_hosts);
+    environment.extend(state.scope.proxies());
+    let line = format!("RUN {}{} # buildkit", state.scope.history_prefix(), invocation.line);
+    let user = state.image.config.user.clone();
+    runner.step(state, key, line, &mut || {
+        let process = ProcessRecord {
+            args: invocation.args.clone(),
+            env: environment.clone(),
+            cwd: working_dir.clone(),
+            user: user.clone(),
+            ..ProcessRecord::default()
+        };
+        let mounts = mounts::open(runner, &mounted)?;
+        let step = RunStep {
+            view: &view,
+            process,
+            mounts: mounts.list.clone(),
+            scripts: invocation.scripts.clone(),
+            bundle: job.bundle.clone(),
+            extra_hosts: &job.request.extra_hosts,
+            host_network: !no_network,
+            shm_size: job.request.shm_size.unwrap_or(DEFAULT_SHM),
+        };
+        run::run(job.rt, step, &mut |line| {
+            job.reporter.report(Report::StepOutput { number, line: line.to_owned() });
+        })
+    })
+}
+
+/// What RUN starts.
+struct Invocation {
+    args: Vec<String>,
+    /// Files below `/dev/pipes`.
+    scripts: Vec<(String, String)>,
+    /// What the history says.
+    line: String,
+}
+
+/// A heredoc that stands alone is the script itself; one after a command is the shell's to read.
+fn invocation(run: &Run, shell: &[String]) -> Invocation {
+    let plain = |command: &Command| {
+        let args = metadata::words(command, shell);
+        Invocation { line: args.join(" "), args, scripts: Vec::new() }
+    };
+    let (Command::Shell(text), [first, ..]) = (&run.command, run.files.as_slice()) else { return plain(&run.command) };
+    if run.files.len() == 1 && !text.contains(char::is_whitespace) {
+        let data: String = match first.chomp {
+            true => first.data.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect(),
+            false => first.data.clone(),
+        };
+        if data.starts_with("#!") {
+            let path = format!("/dev/pipes/{}", first.name);
+            let line = format!("<<{} {data}", first.name);
+            return Invocation { args: vec![path], scripts: vec![(first.name.clone(), data)], line };
+        }
+        return plain(&Command::Shell(data));
+    }
+    let mut whole = text.clone();
+    for file in &run.files {
+        whole.push('\n');
+        whole.push_str(&file.data);
+        whole.push_str(&file.name);
+    }
+    plain(&Command::Shell(whole))
+}
+
+/// Returns the time in the form of image documents, to the second.
+pub(super) fn now() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // The civil date of a day number: https://howardhinnant.github.io/date_algorithms.html#civil_from_days
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}

@@ -1,0 +1,152 @@
+//! The process of one RUN: our own binary again with one thread (`__run`), which launches the sandbox and waits for it.
+//!
+//! It reads its order as one line of JSON from its standard input and goes on watching that: the builder keeps it open,
+//! so its end means that the builder is gone, and the step with it. What the command writes goes to standard output, the verdict to standard error.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Signal, WaitIdOptions, WaitIdStatus};
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::capabilities;
+use crate::sandbox::launch::{self, Launched, Stdio};
+use crate::sandbox::spec::{Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
+use crate::state::container::{ProcessRecord, SeccompRecord};
+
+/// A RUN, ready to be launched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOrder {
+    /// Layers, lowest first.
+    pub lower: Vec<PathBuf>,
+    /// Takes what the command writes.
+    pub upper: PathBuf,
+    /// Overlayfs's own.
+    pub work: PathBuf,
+    /// Empty; the root is put together here.
+    pub mount_point: PathBuf,
+    /// Program, environment, folder, user.
+    pub process: ProcessRecord,
+    /// What is mounted over the root.
+    pub mounts: Vec<StepMount>,
+    /// The host's network, or one with nothing but `lo`.
+    pub host_network: bool,
+    /// Bytes of /dev/shm.
+    pub shm_size: u64,
+}
+
+/// A mount of a RUN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum StepMount {
+    Bind { source: PathBuf, target: String, read_only: bool },
+    Tmpfs { target: String, size: Option<u64> },
+}
+
+/// How a RUN ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// The command ended with this code; a signal counts 128 more.
+    Exited(i32),
+    /// It could not be launched.
+    NotLaunched {
+        /// 125, 126 or 127.
+        code: i32,
+        /// Why.
+        message: String,
+    },
+}
+
+/// The name that a RUN's host has: always the same, so that what it makes does not vary.
+pub const HOST_NAME: &str = "buildkitsandbox";
+
+/// The hidden verb `__run`. Must be called while the process has one thread.
+pub fn run_step_main() -> i32 {
+    let verdict = perform().unwrap_or_else(|error| Verdict::NotLaunched { code: 125, message: error.to_string() });
+    let text = serde_json::to_vec(&verdict).unwrap_or_default();
+    match io::stderr().write_all(&text) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+fn perform() -> io::Result<Verdict> {
+    let order: StepOrder = serde_json::from_slice(&read_line()?)?;
+    let spec = sandbox(order);
+    let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+    let stderr = rustix::io::dup(rustix::stdio::stdout())?;
+    let stdin: OwnedFd = std::fs::File::open("/dev/null")?.into();
+    let stdio = Stdio { stdin, stdout, stderr, terminal: None };
+    match launch::launch(&spec, stdio, &mut |_| Ok(())) {
+        Ok(launched) => wait(&launched).map(Verdict::Exited),
+        Err(error) => Ok(Verdict::NotLaunched { code: error.exit_code(), message: error.to_string() }),
+    }
+}
+
+/// Reads up to the first line feed, byte by byte: what follows is not ours to take.
+fn read_line() -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut input = io::stdin().lock();
+    let mut byte = [0];
+    while input.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    Ok(line)
+}
+
+fn sandbox(order: StepOrder) -> SandboxSpec {
+    let mount = |mount| match mount {
+        StepMount::Bind { source, target, read_only } => {
+            SandboxMount::Bind { source, target, read_only, propagation: None, recursive: true }
+        }
+        StepMount::Tmpfs { target, size } => {
+            SandboxMount::Tmpfs { target, size, mode: None, options: Vec::new(), read_only: false }
+        }
+    };
+    let network = if order.host_network { Namespace::Host } else { Namespace::New };
+    SandboxSpec {
+        root: Root::Overlay { lower: order.lower, upper: order.upper, work: order.work },
+        mount_point: order.mount_point,
+        read_only_root: false,
+        process: order.process,
+        hostname: HOST_NAME.to_owned(),
+        domainname: None,
+        mounts: order.mounts.into_iter().map(mount).collect(),
+        namespaces: Namespaces { network, ..Namespaces::default() },
+        privileged: false,
+        capabilities: capabilities::resolve(&[], &[], false).expect("nothing is asked for by name"),
+        seccomp: SeccompRecord::Default,
+        no_new_privileges: false,
+        mask_paths: true,
+        devices: Vec::new(),
+        rlimits: BTreeMap::new(),
+        sysctls: BTreeMap::new(),
+        oom_score_adj: None,
+        init: false,
+        shm_size: order.shm_size,
+        cgroup: None,
+    }
+}
+
+/// Waits for the command, and kills it when the builder goes away.
+fn wait(launched: &Launched) -> io::Result<i32> {
+    let stdin = rustix::stdio::stdin();
+    let mut fds = [PollFd::new(&launched.pidfd, PollFlags::IN), PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+    while fds[0].revents().is_empty() {
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if !fds[1].revents().is_empty() {
+            rustix::process::pidfd_send_signal(&launched.pidfd, Signal::KILL)?;
+            break;
+        }
+    }
+    let target = rustix::process::WaitId::PidFd(launched.pidfd.as_fd());
+    let status: Option<WaitIdStatus> = rustix::process::waitid(target, WaitIdOptions::EXITED)?;
+    let status = status.ok_or_else(|| io::Error::other("the command ended without a status"))?;
+    Ok(status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(125))
+}

@@ -1,0 +1,253 @@
+//! Whole builds in scratch state roots, from nothing but a static busybox of the host.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::Runtime;
+use crate::build::{BuildError, BuildRequest, build};
+use crate::image::layers;
+use crate::image::store::Image;
+use crate::progress::{Report, Reporter};
+use crate::state::layout::Layout;
+
+/// What a build reported.
+#[derive(Default)]
+struct Log(Mutex<Vec<Report>>);
+
+impl Reporter for Log {
+    fn report(&self, report: Report) {
+        self.0.lock().unwrap().push(report);
+    }
+}
+
+impl Log {
+    /// Texts of the steps that really ran.
+    fn ran(&self) -> Vec<String> {
+        let reports = self.0.lock().unwrap();
+        let mut texts = BTreeMap::new();
+        let mut ran = Vec::new();
+        for report in reports.iter() {
+            match report {
+                Report::Step { number, text, .. } => {
+                    texts.insert(*number, text.clone());
+                }
+                Report::StepDone { number, cached: false } => ran.push(texts[number].clone()),
+                _ => {}
+            }
+        }
+        ran.retain(|text| !text.contains("FROM "));
+        ran
+    }
+
+    fn output(&self) -> Vec<String> {
+        let reports = self.0.lock().unwrap();
+        let line = |report: &Report| match report {
+            Report::StepOutput { line, .. } => Some(line.clone()),
+            _ => None,
+        };
+        reports.iter().filter_map(line).collect()
+    }
+}
+
+struct Scratch {
+    folder: tempfile::TempDir,
+    rt: Runtime,
+}
+
+/// Returns scratch roots and a context with the given files, or `None` where the host can't do it.
+fn scratch(files: &[(&str, &str)]) -> Option<Scratch> {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: building needs root");
+        return None;
+    }
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let rt = Runtime::open(Layout::under(&folder.path().join("state"))).unwrap();
+    let scratch = Scratch { folder, rt };
+    for (name, text) in files {
+        scratch.write(name, text);
+    }
+    Some(scratch)
+}
+
+/// As [`scratch`], with a static busybox in the context.
+fn with_busybox(files: &[(&str, &str)]) -> Option<Scratch> {
+    let scratch = scratch(files)?;
+    let busybox = Path::new("/bin/busybox");
+    let text = std::fs::read(busybox).unwrap_or_default();
+    // A program that needs an interpreter names it.
+    if text.is_empty() || text.windows(10).any(|window| window == b"/ld-linux-") {
+        println!("skipped: no static busybox on this host");
+        return None;
+    }
+    let place = scratch.context().join("busybox");
+    std::fs::copy(busybox, &place).unwrap();
+    std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Some(scratch)
+}
+
+impl Scratch {
+    fn context(&self) -> PathBuf {
+        self.folder.path().join("context")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.context().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn request(&self) -> BuildRequest {
+        BuildRequest::new(self.context())
+    }
+
+    fn build(&self) -> (Result<Image, BuildError>, Log) {
+        let log = Log::default();
+        (build(&self.rt, &self.request(), &log), log)
+    }
+
+    /// Builds, and returns the image and what really ran.
+    fn good(&self) -> (Image, Vec<String>) {
+        let (image, log) = self.build();
+        (image.unwrap_or_else(|error| panic!("{error}: {:#?}", error.output())), log.ran())
+    }
+
+    fn error(&self) -> BuildError {
+        let (image, _) = self.build();
+        let error = image.unwrap_err();
+        assert_eq!(std::fs::read_dir(self.rt.layout.staging()).unwrap().count(), 0, "staging is empty after {error}");
+        error
+    }
+
+    /// Returns where a file of an image lies.
+    fn file(&self, image: &Image, path: &str) -> Option<PathBuf> {
+        let layers = image.diff_ids.iter().map(|layer| layers::directory(&self.rt, layer)).collect();
+        Some(crate::build::view::View::new(layers).find(Path::new(path)).unwrap()?.real)
+    }
+
+    fn text(&self, image: &Image, path: &str) -> String {
+        let place = self.file(image, path).unwrap_or_else(|| panic!("no {path} in the image"));
+        std::fs::read_to_string(place).unwrap()
+    }
+}
+
+/// The builder re-executes its own binary as `__run`: in this test binary that selects this very test.
+#[test]
+#[expect(clippy::exit, reason = "the test binary stands in for the product's, whose main this is")]
+fn __run_is_what_a_step_runs_in() {
+    if std::env::args().nth(1).as_deref() == Some("__run") {
+        std::process::exit(crate::build::step::run_step_main());
+    }
+}
+
+#[test]
+fn files_land_where_the_rules_say() {
+    let files = [
+        (
+            "Dockerfile",
+            "FROM scratch\nWORKDIR /app\nCOPY a.txt .\nCOPY a.txt /one\nCOPY --chown=5:6 --chmod=600 dir /deep/er/\nCOPY *.cfg none* cfg/\nENV x=y\nCOPY <<EOF /here\nis $x\nEOF\nCMD [\"/one\"]\n",
+        ),
+        ("a.txt", "a"),
+        ("b.cfg", "b"),
+        ("dir/inner/f", "f"),
+        ("secret", "s"),
+        (".dockerignore", "secret\n"),
+    ];
+    let Some(scratch) = scratch(&files) else { return };
+    let (image, _) = scratch.good();
+    assert_eq!(scratch.text(&image, "/app/a.txt"), "a");
+    assert_eq!(scratch.text(&image, "/one"), "a");
+    assert_eq!(scratch.text(&image, "/app/cfg/b.cfg"), "b");
+    assert_eq!(scratch.text(&image, "/here"), "is y\n");
+    let inner = scratch.file(&image, "/deep/er/inner/f").unwrap().metadata().unwrap();
+    assert_eq!((inner.uid(), inner.gid(), inner.mode() & 0o7777), (5, 6, 0o600));
+    assert_eq!(image.config.config.working_dir, "/app");
+    let history: Vec<_> = image.config.history.iter().map(|h| (h.created_by.clone().unwrap(), h.empty_layer)).collect();
+    assert_eq!(history[0], ("WORKDIR /app".to_owned(), false));
+    assert_eq!(history[3], ("COPY --chown=5:6 --chmod=600 dir /deep/er/ # buildkit".to_owned(), false));
+    assert_eq!(history.last().unwrap(), &("CMD [\"/one\"]".to_owned(), true));
+    let layers = history.iter().filter(|(_, empty)| !empty).count();
+    assert_eq!(layers, image.diff_ids.len());
+}
+
+#[test]
+fn a_second_build_runs_nothing_and_makes_the_same_image() {
+    let files = [("Dockerfile", "FROM scratch\nCOPY a /a\nCOPY b /b\n"), ("a", "1"), ("b", "1"), ("c", "1")];
+    let Some(scratch) = scratch(&files) else { return };
+    let (first, ran) = scratch.good();
+    assert_eq!(ran.len(), 2);
+    let (second, ran) = scratch.good();
+    assert_eq!((second.id, ran), (first.id, vec![]));
+    let touched = std::time::SystemTime::now() - std::time::Duration::from_secs(1000);
+    File::options().write(true).open(scratch.context().join("a")).unwrap().set_modified(touched).unwrap();
+    scratch.write("c", "not copied");
+    assert_eq!(scratch.good().1, Vec::<String>::new());
+    scratch.write("b", "2");
+    let (third, ran) = scratch.good();
+    assert_eq!(ran, ["COPY b /b"]);
+    assert_eq!(third.diff_ids[0], first.diff_ids[0]);
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    let Some(scratch) = scratch(&[("app.py", ""), ("Dockerfile", "FROM scratch\nCOPY ap.py /\n")]) else { return };
+    let check = |text: &str, wanted: &str| {
+        scratch.write("Dockerfile", text);
+        assert_eq!(scratch.error().to_string(), wanted);
+    };
+    check(
+        "FROM scratch\n\nCOPY ap.py /\n",
+        "Dockerfile:3: `COPY ap.py /`: `ap.py` is not in the build context; near it: `app.py`",
+    );
+    check("FROM scratch\nCOPPY a /\n", "Dockerfile:2: `COPPY a /`: unknown instruction: COPPY (did you mean COPY?)");
+    check(
+        "FROM scratch\nADD https://example.org/x /\n",
+        "Dockerfile:2: `ADD https://example.org/x /`: ADD from a URL or repository (`https://example.org/x`) is not supported yet",
+    );
+    check(
+        "FROM scratch\nCOPY --from=0 a /\n",
+        "Dockerfile:2: `COPY --from=0 a /`: invalid stage index 0: it must be that of an earlier stage",
+    );
+}
+
+#[test]
+fn a_command_runs_on_the_files_and_leaves_only_its_own() {
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nARG who=nobody\nENV greeting=hi\n\
+        RUN echo \"$greeting $who\" > /out && echo said\nUSER 7:8\nWORKDIR /w\nRUN [\"/bin/busybox\", \"id\", \"-u\"]\n";
+    let Some(scratch) = with_busybox(&[("Dockerfile", dockerfile)]) else { return };
+    let (image, log) = scratch.build();
+    let image = image.unwrap_or_else(|error| panic!("{error}: {:#?}", error.output()));
+    assert_eq!(scratch.text(&image, "/out"), "hi nobody\n");
+    let output = log.output();
+    assert!(output.contains(&"said".to_owned()) && output.contains(&"7".to_owned()), "{output:?}");
+    for stub in ["/proc", "/sys", "/dev", "/etc", "/run"] {
+        assert_eq!(scratch.file(&image, stub), None, "{stub} must not stay in the image");
+    }
+    let line = image.config.history[4].created_by.clone().unwrap();
+    assert_eq!(line, "RUN |1 who=nobody /bin/sh -c echo \"$greeting $who\" > /out && echo said # buildkit");
+    assert!(!String::from_utf8(image.config.to_json()).unwrap().contains("ca.crt"));
+    assert_eq!(scratch.good().1, Vec::<String>::new());
+}
+
+#[test]
+fn a_failing_command_is_told_with_its_output() {
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/sh\nRUN echo before; nonsense\n";
+    let Some(scratch) = with_busybox(&[("Dockerfile", dockerfile)]) else { return };
+    let error = scratch.error();
+    assert_eq!(error.exit_code(), Some(127));
+    assert_eq!(error.to_string(), "Dockerfile:3: `RUN echo before; nonsense`: exit code 127 (command not found)");
+    assert!(error.output().contains(&"before".to_owned()), "{:?}", error.output());
+}
+
+#[test]
+fn a_stage_that_makes_the_same_again_reruns_nothing_below_it() {
+    let dockerfile = "FROM scratch AS build\nCOPY busybox /bin/sh\nCOPY busybox /bin/wc\nCOPY a.txt /a.txt\nRUN wc -c < /a.txt > /n\n\
+        FROM scratch\nCOPY --from=build /n /n\n";
+    let Some(scratch) = with_busybox(&[("Dockerfile", dockerfile), ("a.txt", "one")]) else { return };
+    let (image, _) = scratch.good();
+    assert_eq!(scratch.text(&image, "/n").trim(), "3");
+    scratch.write("a.txt", "two");
+    assert_eq!(scratch.good().1, ["[build] COPY a.txt /a.txt", "[build] RUN wc -c < /a.txt > /n"]);
+}

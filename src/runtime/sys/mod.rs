@@ -10,3 +10,4 @@ pub mod process;
 pub mod self_exe;
 pub mod signal;
 pub mod terminal;
+pub mod termination;

@@ -1,0 +1,210 @@
+//! What a keeper does to bring its container's program to run, and to clear away what a run leaves behind.
+
+use std::error::Error;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use crate::Runtime;
+use crate::keeper::log::LogWriter;
+use crate::keeper::ready::{FailureKind, StartFailure};
+use crate::keeper::spec;
+use crate::keeper::stdio::{self, Streams};
+use crate::network::names::server::NameServer;
+use crate::network::ports::{self, PortConflict, Reserved};
+use crate::network::proxy::Proxy;
+use crate::network::{self, files};
+use crate::cgroup::group::{Group, GroupError};
+use crate::sandbox::join::Target;
+use crate::sandbox::launch::{Born, LaunchError};
+use crate::state::container::{ContainerRecord, NetworkModeRecord, OpenPortRecord};
+use crate::state::process::ProcessId;
+
+/// A program that runs, with all that serves it.
+#[derive(Debug)]
+pub struct Run {
+    /// Process 1.
+    pub init: ProcessId,
+    /// Process 1.
+    pub pidfd: OwnedFd,
+    /// What it writes.
+    pub streams: Streams,
+    /// What answers its questions for names; `None`: it shares another's network, or has none.
+    pub names: Option<NameServer>,
+    /// How a probe enters.
+    pub target: Target,
+    /// Kills for want of memory before this run.
+    pub oom_kills: u64,
+}
+
+/// What is held from the first run to the last.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// `None`: the host has no control groups, and no limit was asked for.
+    pub group: Option<Group>,
+    reserved: Option<Reserved>,
+    /// Carries what the kernel can't forward, and holds the host's ports.
+    pub proxy: Option<Proxy>,
+    /// What is open on the host.
+    pub ports: Vec<OpenPortRecord>,
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Takes the host's ports and makes the control groups.
+pub fn hold(rt: &Runtime, record: &ContainerRecord) -> Result<Held, StartFailure> {
+    let mut held = Held::default();
+    if !record.ports.is_empty() && matches!(record.network, NetworkModeRecord::Networks(_)) {
+        let reserved = ports::reserve(&record.ports).map_err(|conflict| taken(rt, record, &conflict))?;
+        held.ports = reserved.open.clone();
+        held.reserved = Some(reserved);
+    }
+    let group = Group::create(&spec::group_name(&record.id), &record.limits, &spec::device_policy(record));
+    held.group = Some(group.map_err(|error| {
+        let mut failure = StartFailure::of(&cannot_start(record), &error);
+        if matches!(error, GroupError::Unsupported { .. }) {
+            failure.kind = FailureKind::Unsupported;
+        }
+        failure
+    })?);
+    Ok(held)
+}
+
+fn cannot_start(record: &ContainerRecord) -> String {
+    format!("cannot start container `{}`", record.name)
+}
+
+/// Says who has a port, which only the runtime's records know when it is a container.
+fn taken(rt: &Runtime, record: &ContainerRecord, conflict: &PortConflict) -> StartFailure {
+    // Reserving knows no records; checking again names the holder.
+    let found = ports::check(rt, &record.ports).into_iter().next();
+    let conflict = found.as_ref().unwrap_or(conflict);
+    let message = format!("{}: {}", cannot_start(record), describe(conflict));
+    StartFailure { kind: FailureKind::Conflict, message, exit_code: 125, hints: Vec::new() }
+}
+
+/// Describes why a port can't be had.
+pub fn describe(conflict: &PortConflict) -> String {
+    let port = match conflict.host_ip {
+        Some(ip) if ip.is_ipv6() => format!("[{ip}]:{}", conflict.port),
+        Some(ip) => format!("{ip}:{}", conflict.port),
+        None => conflict.port.to_string(),
+    };
+    match (&conflict.problem, &conflict.holder) {
+        (Some(problem), _) => format!("host port {port} can't be had: {problem}"),
+        (None, Some(holder)) => match &holder.container {
+            Some(container) => format!("host port {port} is taken by container `{container}`"),
+            None => format!("host port {port} is taken by `{}` (process {})", holder.command, holder.pid),
+        },
+        (None, None) => format!("host port {port} is taken"),
+    }
+}
+
+/// Launches the container's program.
+pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result<Run, StartFailure> {
+    let failed = |error: &(dyn Error + 'static)| StartFailure::of(&cannot_start(record), error);
+    let sandbox = spec::sandbox(rt, record, held.group.clone()).map_err(|error| failed(&error))?;
+    let is_logged = !record.log.disabled;
+    let (streams, stdio) = stdio::open(&record.process, is_logged).map_err(|error| failed(&error))?;
+    let oom_kills = held.group.as_ref().map_or(0, Group::oom_kills);
+    let mut names = None;
+    let mut prepare = |born: &Born| -> Result<(), Failure> {
+        names = plug_in(rt, record, held, born)?;
+        Ok(())
+    };
+    let launched = crate::sandbox::launch::launch(&sandbox, stdio, &mut prepare);
+    let launched = match launched {
+        Ok(launched) => launched,
+        Err(error) => {
+            let failure = StartFailure { exit_code: error.exit_code(), ..failed(&whole(&error)) };
+            unplug(rt, record);
+            return Err(failure);
+        }
+    };
+    let init = ProcessId::of(launched.pid).unwrap_or(ProcessId { pid: launched.pid, start_time: 0 });
+    let target = Target {
+        init,
+        capabilities: sandbox.capabilities,
+        seccomp: sandbox.seccomp,
+        no_new_privileges: sandbox.no_new_privileges,
+        group: held.group.clone(),
+        env: record.process.env.clone(),
+    };
+    Ok(Run { init, pidfd: launched.pidfd, streams, names, target, oom_kills })
+}
+
+/// An error of a launch whose preparation failed is best told by the preparation.
+fn whole(error: &LaunchError) -> Told {
+    let text = match &error.source {
+        Some(source) => crate::keeper::ready::sentence(&**source),
+        None => error.to_string(),
+    };
+    Told { text, is_denied: matches!(error.errno, libc::EPERM | libc::EACCES) && error.exit_code() == 125 }
+}
+
+/// An error as text, which still tells that a privilege was missing.
+#[derive(Debug)]
+struct Told {
+    text: String,
+    is_denied: bool,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Told {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        None
+    }
+}
+
+/// Gives a new network namespace its links, published ports and name server.
+fn plug_in(
+    rt: &Runtime,
+    record: &ContainerRecord,
+    held: &mut Held,
+    born: &Born,
+) -> Result<Option<NameServer>, Failure> {
+    let is_networked = match &record.network {
+        NetworkModeRecord::Host | NetworkModeRecord::Container(_) => return Ok(None),
+        NetworkModeRecord::None => false,
+        NetworkModeRecord::Networks(endpoints) => !endpoints.is_empty(),
+    };
+    let netns = born.network_namespace()?;
+    let endpoints = network::attach(rt, record, netns.as_fd())?;
+    if let Some(reserved) = held.reserved.take() {
+        ports::publish(rt, &record.id, &reserved, &endpoints)?;
+        held.proxy = Some(Proxy::open(reserved, &endpoints)?);
+    }
+    if !is_networked {
+        return Ok(None);
+    }
+    let upstream = files::upstream(record, &files::host_resolv_conf());
+    Ok(Some(NameServer::open(rt, &record.id, netns.as_fd(), upstream)?))
+}
+
+/// Clears away what a run has left on the host. Whatever fails is said in the keeper's log, and does not stop the rest.
+pub fn unplug(rt: &Runtime, record: &ContainerRecord) {
+    if matches!(record.network, NetworkModeRecord::Networks(_) | NetworkModeRecord::None)
+        && let Err(error) = network::detach(rt, &record.id)
+    {
+        tracing::warn!(error = &error as &dyn Error, "cannot detach");
+    }
+}
+
+/// Clears away what was held for all runs.
+pub fn let_go(rt: &Runtime, record: &ContainerRecord, held: &mut Held) {
+    if held.proxy.take().is_some()
+        && let Err(error) = ports::unpublish(rt, &record.id)
+    {
+        tracing::warn!(error = &error as &dyn Error, "cannot unpublish");
+    }
+    held.reserved = None;
+}
+
+/// Opens the container's log.
+pub fn open_log(rt: &Runtime, record: &ContainerRecord) -> Result<LogWriter, StartFailure> {
+    let folder = rt.layout.bundle(&record.id).log();
+    LogWriter::open(&folder, &record.log).map_err(|error| StartFailure::of(&cannot_start(record), &error))
+}

@@ -7,6 +7,7 @@ pub mod bootstrap;
 pub mod build;
 pub mod cgroup;
 pub mod container;
+pub mod hidden;
 pub mod image;
 pub mod keeper;
 pub mod network;
@@ -22,6 +23,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use state::layout::Layout;
+
+pub use hidden::hidden;
 
 /// The runtime on one pair of state roots. Cheap to clone; every act is a function that takes it.
 #[derive(Debug, Clone)]

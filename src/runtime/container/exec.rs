@@ -1,1 +1,197 @@
-//! (being written)
+//! Runs another program in a container: through a child of ours with one thread, since only such a one can enter.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::process::Child;
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags};
+use rustix::pty::OpenptFlags;
+use serde::{Deserialize, Serialize};
+
+use crate::Runtime;
+use crate::cgroup::group::Group;
+use crate::container::list::{self, FindError};
+use crate::keeper::spec;
+use crate::sandbox::capabilities::{self, UnknownCapability};
+use crate::state::container::{ProcessRecord, SeccompRecord, Status};
+use crate::state::process::ProcessId;
+use crate::sys::self_exe;
+
+/// What to run; `None`: as the container's own program.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the attributes of a process under their usual names")]
+pub struct ExecRequest {
+    pub args: Vec<String>,
+    /// `KEY=value`, over the container's.
+    pub env: Vec<String>,
+    pub user: Option<String>,
+    pub cwd: Option<String>,
+    pub privileged: bool,
+    pub tty: bool,
+}
+
+/// Its standard streams; with a terminal, all three are its subordinate end.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ExecStdio {
+    pub stdin: OwnedFd,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+/// Why a program could not be run in a container.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named in the messages")]
+pub enum ExecError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error("container `{name}` does not run")]
+    NotRunning { name: String },
+    #[error(transparent)]
+    Capability(#[from] UnknownCapability),
+    /// The container's program could not be run, with the code a shell would give.
+    #[error("{message}")]
+    Program { message: String, exit_code: i32 },
+    #[error("cannot run a program in container `{name}`")]
+    Io {
+        name: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What the child is told, in memory that it alone reads: environments hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of `sandbox::join`")]
+pub struct ExecOrder {
+    pub init: ProcessId,
+    pub capabilities: u64,
+    pub seccomp: SeccompRecord,
+    pub no_new_privileges: bool,
+    pub group: String,
+    pub env: Vec<String>,
+    pub process: ProcessRecord,
+    pub privileged: bool,
+}
+
+/// What the child leaves there when it could not run the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ExecFailure {
+    pub message: String,
+    pub exit_code: i32,
+}
+
+/// A program that runs in a container.
+#[derive(Debug)]
+pub struct Execution {
+    name: String,
+    child: Child,
+    order: File,
+}
+
+/// Starts a program in a running container.
+pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -> Result<Execution, ExecError> {
+    let container = list::find(rt, name)?;
+    let record = container.record;
+    let init = match container.status.status {
+        Status::Running { init, .. } => init,
+        Status::Paused { .. }
+        | Status::Created
+        | Status::Restarting { .. }
+        | Status::Exited { .. }
+        | Status::Dead { .. } => {
+            return Err(ExecError::NotRunning { name: record.name });
+        }
+    };
+    let security = &record.security;
+    let order = ExecOrder {
+        init,
+        capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
+        seccomp: security.seccomp.clone(),
+        no_new_privileges: security.no_new_privileges,
+        group: spec::group_name(&record.id),
+        env: record.process.env.clone(),
+        process: ProcessRecord {
+            args: request.args.clone(),
+            env: request.env.clone(),
+            cwd: request.cwd.clone().unwrap_or(record.process.cwd),
+            user: request.user.clone().unwrap_or(record.process.user),
+            additional_groups: record.process.additional_groups,
+            tty: request.tty,
+            stdin_open: true,
+        },
+        privileged: request.privileged || security.privileged,
+    };
+    let failed = |source| ExecError::Io { name: record.name.clone(), source };
+    let (child, order) = spawn(&order, stdio).map_err(failed)?;
+    Ok(Execution { name: record.name, child, order })
+}
+
+fn spawn(order: &ExecOrder, stdio: ExecStdio) -> io::Result<(Child, File)> {
+    // Inherited under its number: exec closes nothing of it.
+    let mut file = File::from(rustix::fs::memfd_create("order", MemfdFlags::empty())?);
+    file.write_all(&serde_json::to_vec(order)?)?;
+    let number = file.as_raw_fd().to_string();
+    let child = {
+        use std::os::unix::process::CommandExt as _;
+        // A key press that interrupts us is not meant for it; a terminal of its own would pass it on.
+        self_exe::command(&["__exec", &number])
+            .stdin(stdio.stdin)
+            .stdout(stdio.stdout)
+            .stderr(stdio.stderr)
+            .env_clear()
+            .process_group(0)
+            .spawn()?
+    };
+    Ok((child, file))
+}
+
+impl Execution {
+    /// Waits for the program's end and returns its code.
+    pub fn wait(mut self) -> Result<i32, ExecError> {
+        let failed = |source| ExecError::Io { name: self.name.clone(), source };
+        let status = self.child.wait().map_err(failed)?;
+        let mut left = String::new();
+        self.order.rewind().and_then(|()| self.order.read_to_string(&mut left)).map_err(failed)?;
+        if let Ok(ExecFailure { message, exit_code }) = serde_json::from_str(&left) {
+            return Err(ExecError::Program { message, exit_code });
+        }
+        use std::os::unix::process::ExitStatusExt as _;
+        Ok(status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255))
+    }
+}
+
+/// Makes a pseudo-terminal of the container's own: our end, and the program's.
+pub fn open_terminal(rt: &Runtime, name: &str) -> Result<(OwnedFd, OwnedFd), ExecError> {
+    let container = list::find(rt, name)?;
+    let Status::Running { init, .. } = container.status.status else {
+        return Err(ExecError::NotRunning { name: container.record.name });
+    };
+    let name = container.record.name;
+    terminal_of(init).map_err(|source| ExecError::Io { name, source })
+}
+
+fn terminal_of(init: ProcessId) -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(format!("/proc/{}/root", init.pid), flags, Mode::empty())?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // The container decides what lies there, but only /dev/ptmx (5:2) opens as one: a pipe would be waited for.
+    let path = rustix::fs::openat2(&root, "dev/pts/ptmx", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+    let stat = rustix::fs::fstat(&path)?;
+    if (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)) != (5, 2) {
+        return Err(io::Error::other("the container's /dev/pts/ptmx is no terminal"));
+    }
+    let ours = rustix::fs::open(format!("/proc/self/fd/{}", path.as_raw_fd()), flags, Mode::empty())?;
+    rustix::pty::unlockpt(&ours)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags)?;
+    Ok((ours, theirs))
+}
+
+/// Opens the groups that an order names.
+pub fn group(order: &ExecOrder) -> Group {
+    Group::open(&order.group)
+}

@@ -1,12 +1,18 @@
-//! (rooms of container)
+//! Containers: an act a file. Each is idempotent where it can be, and leaves what it finds broken mended.
+
 pub mod create;
 pub mod exec;
 pub mod kill;
 pub mod list;
 pub mod logs;
+pub mod merge;
+pub mod names;
+pub mod populate;
 pub mod remove;
 pub mod rename;
+pub mod repair;
 pub mod request;
+pub mod signal;
 pub mod start;
 pub mod stop;
-pub mod wait;
+pub mod watch;

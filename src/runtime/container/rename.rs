@@ -1,1 +1,46 @@
-//! (being written)
+//! Gives a container another name.
+
+use crate::Runtime;
+use crate::container::list::{self, FindError};
+use crate::container::names;
+use crate::state::record::{self, RecordError};
+
+/// Why a container could not be given another name.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named in the messages")]
+pub enum RenameError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(
+        "`{name}` is not a container name: letters, digits, `_`, `.` and `-`, at least two, beginning with a letter or digit"
+    )]
+    Name { name: String },
+    #[error("the name `{name}` is taken by container {}", &id[..12.min(id.len())])]
+    Taken { name: String, id: String },
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Gives a container another name; its own is success.
+pub fn rename(rt: &Runtime, name: &str, new: &str) -> Result<(), RenameError> {
+    if !names::is_valid(new) {
+        return Err(RenameError::Name { name: new.into() });
+    }
+    let id = list::find_id(rt, name)?;
+    let _act = record::lock(&rt.layout.bundle(&id).act_lock())?;
+    let lock = names::lock(rt)?;
+    let mut container = list::find(rt, &id)?.record;
+    match names::holder(rt, new) {
+        Some(holder) if holder == id => return Ok(()),
+        Some(id) => return Err(RenameError::Taken { name: new.into(), id }),
+        None => {}
+    }
+    names::give(rt, new, &id, &lock)?;
+    let old = std::mem::replace(&mut container.name, new.into());
+    if let Err(error) = record::write(&rt.layout.bundle(&id).record(), &container) {
+        names::take_back(rt, new, &id, &lock);
+        return Err(error.into());
+    }
+    names::take_back(rt, &old, &id, &lock);
+    Ok(())
+}

@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn python_hears_interrupt_alone() {
-        let status = "Name:\tpython3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000001001000\nSigCgt:\t0000000000000002\n";
+        let status =
+            "Name:\tpython3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000001001000\nSigCgt:\t0000000000000002\n";
         let hearing = parse(status);
         assert!(hearing.hears(2) && !hearing.hears(15) && hearing.hears(9));
     }

@@ -4,15 +4,15 @@ use std::error::Error;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::Runtime;
+use crate::cgroup::group::{Group, GroupError};
 use crate::keeper::log::LogWriter;
-use crate::keeper::ready::{FailureKind, StartFailure};
+use crate::keeper::ready::{FailureKind, StartFailure, sentence};
 use crate::keeper::spec;
 use crate::keeper::stdio::{self, Streams};
 use crate::network::names::server::NameServer;
 use crate::network::ports::{self, PortConflict, Reserved};
 use crate::network::proxy::Proxy;
 use crate::network::{self, files};
-use crate::cgroup::group::{Group, GroupError};
 use crate::sandbox::join::Target;
 use crate::sandbox::launch::{Born, LaunchError};
 use crate::state::container::{ContainerRecord, NetworkModeRecord, OpenPortRecord};
@@ -114,9 +114,8 @@ pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result
     let launched = match launched {
         Ok(launched) => launched,
         Err(error) => {
-            let failure = StartFailure { exit_code: error.exit_code(), ..failed(&whole(&error)) };
             unplug(rt, record);
-            return Err(failure);
+            return Err(launch_failure(record, &error));
         }
     };
     let init = ProcessId::of(launched.pid).unwrap_or(ProcessId { pid: launched.pid, start_time: 0 });
@@ -132,31 +131,15 @@ pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result
 }
 
 /// An error of a launch whose preparation failed is best told by the preparation.
-fn whole(error: &LaunchError) -> Told {
+fn launch_failure(record: &ContainerRecord, error: &LaunchError) -> StartFailure {
+    let exit_code = error.exit_code();
     let text = match &error.source {
-        Some(source) => crate::keeper::ready::sentence(&**source),
+        Some(source) => sentence(&**source),
         None => error.to_string(),
     };
-    Told { text, is_denied: matches!(error.errno, libc::EPERM | libc::EACCES) && error.exit_code() == 125 }
-}
-
-/// An error as text, which still tells that a privilege was missing.
-#[derive(Debug)]
-struct Told {
-    text: String,
-    is_denied: bool,
-}
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Error for Told {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        None
-    }
+    let is_denied = exit_code == 125 && matches!(error.errno, libc::EPERM | libc::EACCES);
+    let kind = if is_denied { FailureKind::Denied } else { FailureKind::Failed };
+    StartFailure { kind, message: format!("{}: {text}", cannot_start(record)), exit_code, hints: Vec::new() }
 }
 
 /// Gives a new network namespace its links, published ports and name server.

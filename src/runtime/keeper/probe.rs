@@ -42,13 +42,8 @@ pub fn start(target: &Target, check: &HealthcheckRecord, process: &ProcessRecord
         source: None,
     };
     let (output, stdio) = streams().map_err(error)?;
-    let process = ProcessRecord {
-        args: check.args.clone(),
-        env: Vec::new(),
-        tty: false,
-        stdin_open: false,
-        ..process.clone()
-    };
+    let process =
+        ProcessRecord { args: check.args.clone(), env: Vec::new(), tty: false, stdin_open: false, ..process.clone() };
     let launched = join::join(target, &process, stdio, false)?;
     Ok(Probe { launched, output: Some(output), kept: Vec::new() })
 }

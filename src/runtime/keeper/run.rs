@@ -193,8 +193,12 @@ impl Keeper<'_> {
         if rustix::event::poll(&mut fds, timeout.as_ref()).is_err() {
             return Vec::new();
         }
-        let mut ready: Vec<Source> =
-            sources.into_iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(source, _)| source).collect();
+        let mut ready: Vec<Source> = sources
+            .into_iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty())
+            .map(|(source, _)| source)
+            .collect();
         // From the last to the first: what is let go must not move those that are still to come.
         ready.reverse();
         ready.dedup();
@@ -281,7 +285,7 @@ impl Keeper<'_> {
             return Reply::Done;
         }
         match &self.run {
-            Some(run) => match crate::sys::process::signal(run.pidfd.as_fd(), signal) {
+            Some(run) => match crate::sys::termination::signal(run.pidfd.as_fd(), signal) {
                 Ok(()) => Reply::Done,
                 Err(error) => Reply::Failed { message: error.to_string() },
             },
@@ -373,7 +377,7 @@ impl Keeper<'_> {
 
     fn send(&self, signal: i32) {
         if let Some(run) = &self.run
-            && let Err(error) = crate::sys::process::signal(run.pidfd.as_fd(), signal)
+            && let Err(error) = crate::sys::termination::signal(run.pidfd.as_fd(), signal)
         {
             // It has ended just now.
             tracing::debug!(%error, signal, "cannot signal process 1");
@@ -462,4 +466,3 @@ fn timespec(duration: Duration) -> Timespec {
         tv_nsec: i64::from(duration.subsec_nanos()),
     }
 }
-

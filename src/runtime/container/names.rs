@@ -1,0 +1,58 @@
+//! Who has which name: one file a name, changed under one lock, so that a name is never given twice.
+
+use crate::Runtime;
+use crate::state::layout::Bundle;
+use crate::state::record::{self, Lock, RecordError};
+
+/// Takes the lock of all names.
+pub fn lock(rt: &Runtime) -> Result<Lock, RecordError> {
+    record::lock(&rt.layout.lock("names"))
+}
+
+/// Says whether this can be a name: it is a file name and a host name in more than one place.
+pub fn is_valid(name: &str) -> bool {
+    name.len() >= 2
+        && name.len() <= 200
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+/// Returns the id of the container that has a name; a name whose container is gone is nobody's.
+pub fn holder(rt: &Runtime, name: &str) -> Option<String> {
+    if !is_valid(name) {
+        return None;
+    }
+    let id = std::fs::read_to_string(rt.layout.name(name)).ok()?;
+    let is_there = |bundle: Bundle| bundle.lib.is_dir();
+    (is_there(rt.layout.bundle(&id)) || is_there(rt.layout.unfinished(&id))).then_some(id)
+}
+
+/// Gives a name to a container. The lock must be held.
+pub fn give(rt: &Runtime, name: &str, id: &str, _lock: &Lock) -> Result<(), RecordError> {
+    let path = rt.layout.name(name);
+    std::fs::write(&path, id).map_err(|source| RecordError::Io { act: "write", path, source })
+}
+
+/// Takes a name back from a container, if it still has it. The lock must be held.
+pub fn take_back(rt: &Runtime, name: &str, id: &str, _lock: &Lock) {
+    let path = rt.layout.name(name);
+    if std::fs::read_to_string(&path).is_ok_and(|holder| holder == id) {
+        // What can't be removed is nobody's as soon as the bundle is gone.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_file_names() {
+        for name in ["ab", "web-1", "A_b.c"] {
+            assert!(is_valid(name), "{name}");
+        }
+        for name in ["", "a", "-a", ".a", "a/b", "..", "a b", "ä1", &"x".repeat(201)] {
+            assert!(!is_valid(name), "{name}");
+        }
+    }
+}

@@ -77,6 +77,7 @@ fn run_order(file: &mut File) -> Result<i32, ExecFailure> {
         no_new_privileges: order.no_new_privileges,
         group: Some(exec::group(&order)),
         env: order.env.clone(),
+        rlimits: order.rlimits.clone(),
     };
     let stdio = stdio(order.process.tty).map_err(|error| failed(&error))?;
     let launched = join::join(&target, &order.process, stdio, order.privileged)

@@ -1,5 +1,6 @@
 //! Runs another program in a container: through a child of ours with one thread, since only such a one can enter.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -71,6 +72,7 @@ pub struct ExecOrder {
     pub no_new_privileges: bool,
     pub group: String,
     pub env: Vec<String>,
+    pub rlimits: BTreeMap<String, (i64, i64)>,
     pub process: ProcessRecord,
     pub privileged: bool,
 }
@@ -113,6 +115,7 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
         no_new_privileges: security.no_new_privileges,
         group: spec::group_name(&record.id),
         env: record.process.env.clone(),
+        rlimits: record.ulimits.clone(),
         process: ProcessRecord {
             args: request.args.clone(),
             env: request.env.clone(),

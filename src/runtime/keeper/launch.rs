@@ -126,6 +126,7 @@ pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result
         no_new_privileges: sandbox.no_new_privileges,
         group: held.group.clone(),
         env: record.process.env.clone(),
+        rlimits: record.ulimits.clone(),
     };
     Ok(Run { init, pidfd: launched.pidfd, streams, names, target, oom_kills })
 }

@@ -285,7 +285,7 @@ impl Keeper<'_> {
             return Reply::Done;
         }
         match &self.run {
-            Some(run) => match crate::sys::termination::signal(run.pidfd.as_fd(), signal) {
+            Some(run) => match crate::sys::process::signal(run.pidfd.as_fd(), signal) {
                 Ok(()) => Reply::Done,
                 Err(error) => Reply::Failed { message: error.to_string() },
             },
@@ -377,7 +377,7 @@ impl Keeper<'_> {
 
     fn send(&self, signal: i32) {
         if let Some(run) = &self.run
-            && let Err(error) = crate::sys::termination::signal(run.pidfd.as_fd(), signal)
+            && let Err(error) = crate::sys::process::signal(run.pidfd.as_fd(), signal)
         {
             // It has ended just now.
             tracing::debug!(%error, signal, "cannot signal process 1");

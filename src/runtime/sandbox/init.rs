@@ -96,6 +96,7 @@ impl Child<'_> {
         let program = || -> Result<std::convert::Infallible, LaunchError> {
             program::hand_over_streams(self.stdio, ready)?;
             rights.take(ready)?;
+            die_with_parent();
             Err(ready.run())
         };
         if !self.spec.init {
@@ -112,6 +113,7 @@ impl Child<'_> {
         let (pid, pidfd) = process::clone(0, None, child).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         // The pipe must end with the program's exec, and the streams with the program.
         rights.take_for_reaper(ready)?;
+        die_with_parent();
         reaper::close_all(&pidfd).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         Ok(reaper::stay(pid, pidfd))
     }
@@ -124,6 +126,13 @@ impl Child<'_> {
         rustix::process::setsid().map_err(|error| LaunchError::io(Step::Session, "", &error.into()))?;
         program()
     }
+}
+
+/// A sandbox whose parent is killed must not live on without anybody to serve and restart it. After the change of user,
+/// which takes this back (prctl(2)). A parent that died just before is noticed at the gate.
+fn die_with_parent() {
+    // It fails for no signal that exists.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
 }
 
 /// Names, sysctls and the loopback link of new namespaces. Sysctls go through our own mount of /proc, whatever the image is.

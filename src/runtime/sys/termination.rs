@@ -35,16 +35,6 @@ impl Termination {
     }
 }
 
-/// Sends a signal, named or real-time, to exactly this process.
-pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
-    // SAFETY: a null siginfo is allowed, and means that of kill(2).
-    let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0u32)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 impl AsFd for Termination {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -7,7 +7,6 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::fake::{Behaviour, FakeEngine};
 
 use crate::app::App;
-use crate::args::global::AnsiChoice;
 use crate::args::{Environment, Settings};
 use crate::commands::Cli;
 use crate::print::card;

@@ -13,6 +13,7 @@ pub mod link;
 pub mod names;
 pub mod ports;
 pub mod proxy;
+pub mod ready;
 pub mod subnet;
 pub mod veth;
 

@@ -1,4 +1,7 @@
-//! Service names: from files on disk to answers.
+//! Names of containers: from the leases on disk to answers at 127.0.0.11.
+
 pub mod message;
 pub mod server;
+pub mod stream;
+pub mod upstream;
 pub mod zone;

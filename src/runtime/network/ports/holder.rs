@@ -26,11 +26,12 @@ pub fn find(port: u16, protocol: Protocol) -> Option<Holder> {
     let mut holders = std::fs::read_dir("/proc").ok()?.filter_map(|entry| {
         let entry = entry.ok()?;
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        std::fs::read_dir(entry.path().join("fd")).ok()?.find(|file| {
-            let target = file.as_ref().ok().and_then(|file| std::fs::read_link(file.path()).ok());
+        let mut files = std::fs::read_dir(entry.path().join("fd")).ok()?;
+        let holds = files.any(|file| {
+            let target = file.ok().and_then(|file| std::fs::read_link(file.path()).ok());
             target.is_some_and(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
-        })?;
-        Some(describe(pid))
+        });
+        holds.then(|| describe(pid))
     });
     holders.next()
 }

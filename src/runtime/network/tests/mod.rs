@@ -3,5 +3,6 @@
 
 mod isolation;
 mod lifecycle;
+mod names;
 mod ports;
-mod scratch;
+pub mod scratch;

@@ -1,5 +1,6 @@
 //! The orchestrator on the fake engine: plans as text, and what operations do and say.
 
+mod converging;
 mod down;
 mod failures;
 mod replacing;

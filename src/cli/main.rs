@@ -22,7 +22,12 @@ use crate::print::printer::{Printer, Stream};
 use crate::print::{card, json};
 
 fn main() -> ExitCode {
-    let (arguments, called_as) = called(std::env::args_os().collect());
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Keepers and programs in containers are this binary again. They clone, so no thread may exist before this.
+    if let Some(code) = runtime::hidden(arguments.get(1..).unwrap_or_default()) {
+        return ExitCode::from(u8::try_from(code).unwrap_or(125));
+    }
+    let (arguments, called_as) = called(arguments);
     if called_as == CalledAs::PluginMetadata {
         return print_plugin_metadata();
     }

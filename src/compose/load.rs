@@ -68,7 +68,7 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
     if session.failed() {
         return Err(Stop);
     }
-    let project = Project {
+    let mut project = Project {
         name,
         directory: setting.directory.clone(),
         files: paths,
@@ -80,6 +80,7 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
         ..Project::default()
     };
     if raw {
+        project.uninterpolated = true;
         return Ok(decode::decode(project, &BTreeMap::new()));
     }
     narrowed(session, request, project, &root, enabled)

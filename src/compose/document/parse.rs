@@ -155,7 +155,8 @@ impl<'t> Builder<'t> {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &YamlSpan) -> Node {
         let merge = merge_tag(tag);
-        let core = tag.and_then(Tag::core_suffix);
+        let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
+        let core = core.as_deref();
         let value = match core {
             Some(core) => scalar::tagged(core, text).unwrap_or_else(|| {
                 let message = format!("`{text}` is not `!!{core}`");

@@ -9,14 +9,92 @@ use crate::model::yaml;
 /// Returns the project as YAML, dollar signs doubled so that it reads back as it is.
 pub fn to_yaml(project: &Project) -> String {
     let mut tree = project.canonical.clone();
-    if let Some(services) = tree.get_mut("services").and_then(Json::as_object_mut) {
-        for (_, service) in services.iter_mut() {
-            if let Some(service) = service.as_object_mut() {
-                service.retain(|key, value| !(value.is_null() && matches!(key.as_str(), "command" | "entrypoint")));
+    for (_, service) in section(&mut tree, "services") {
+        without_empty(service, &["command", "entrypoint"]);
+        if let Some(deploy) = service.get_mut("deploy") {
+            without_empty(deploy, &["resources", "placement"]);
+        }
+        for hooks in ["pre_start", "post_start", "pre_stop"] {
+            for hook in service.get_mut(hooks).and_then(Json::as_array_mut).into_iter().flatten() {
+                without_empty(hook, &["command"]);
+            }
+        }
+        limits(service);
+        let watch = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
+        for rule in watch.and_then(Json::as_array_mut).into_iter().flatten() {
+            if let Some(exec) = rule.get_mut("exec") {
+                without_empty(exec, &["command"]);
+            }
+            without_empty(rule, &["exec"]);
+        }
+    }
+    for (_, network) in section(&mut tree, "networks") {
+        without_empty(network, &["ipam"]);
+    }
+    natural_order("", &mut tree, project.uninterpolated);
+    doubled(project, yaml::document(&tree))
+}
+
+/// Doubles dollar signs, so that the text reads back as it is, unless references are still in it.
+fn doubled(project: &Project, text: String) -> String {
+    if project.uninterpolated { text } else { text.replace('$', "$$") }
+}
+
+/// Writes limits so that they read back: no limit of 0 as an empty object, no capital keys.
+fn limits(service: &mut Json) {
+    for holder in ["/ulimits", "/build/ulimits"] {
+        let ulimits = service.pointer_mut(holder).and_then(Json::as_object_mut);
+        for (_, limit) in ulimits.into_iter().flatten() {
+            if let Some(limit) = limit.as_object_mut() {
+                let part = |name: &str| limit.get(name).cloned().unwrap_or_else(|| Json::from(0));
+                let (soft, hard) = (part("soft"), part("hard"));
+                limit.insert("soft".into(), soft);
+                limit.insert("hard".into(), hard);
             }
         }
     }
-    yaml::document(&tree).replace('$', "$$")
+    let blkio = service.get_mut("blkio_config").and_then(Json::as_object_mut);
+    for (_, devices) in blkio.into_iter().flatten() {
+        for device in devices.as_array_mut().into_iter().flatten() {
+            if let Some(device) = device.as_object_mut() {
+                *device =
+                    std::mem::take(device).into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect();
+            }
+        }
+    }
+}
+
+/// Sorts the mappings whose keys the file chooses as Go's YAML encoder does; `all` of them if so asked.
+fn natural_order(key: &str, value: &mut Json, all: bool) {
+    match value {
+        Json::Object(map) => {
+            let free = all || CHOSEN.contains(&key) || key.starts_with("x-");
+            for (name, value) in map.iter_mut() {
+                natural_order(name, value, all || key.starts_with("x-"));
+            }
+            if free {
+                let mut entries: Vec<(String, Json)> = std::mem::take(map).into_iter().collect();
+                entries.sort_by(|a, b| yaml::natural(&a.0, &b.0));
+                map.extend(entries);
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(|item| natural_order("", item, all)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+fn section<'a>(tree: &'a mut Json, name: &str) -> impl Iterator<Item = (&'a String, &'a mut Json)> {
+    tree.get_mut(name).and_then(Json::as_object_mut).into_iter().flatten()
+}
+
+/// Takes out what JSON prints and YAML does not: nothing, and objects with nothing in them.
+fn without_empty(value: &mut Json, keys: &[&str]) {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|key, value| {
+            let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+            !(empty && keys.contains(&key.as_str()))
+        });
+    }
 }
 
 /// Returns the project as JSON: the reference's keys, so without `models` and `x-` keys below the top.
@@ -32,7 +110,7 @@ pub fn to_json(project: &Project) -> String {
     }
     top.sort_by(|a, b| a.0.cmp(&b.0));
     let tree: Map<String, Json> = top.into_iter().collect();
-    escaped(&serde_json::to_string_pretty(&tree).unwrap_or_default()).replace('$', "$$")
+    doubled(project, escaped(&serde_json::to_string_pretty(&tree).unwrap_or_default()))
 }
 
 /// Returns the config hash of `service`: equal hashes need no new container. Docker Compose has the same.
@@ -51,7 +129,7 @@ pub fn service_hash(project: &Project, service: &str) -> String {
 }
 
 /// Mappings whose keys the file chooses, so that an `x-` key is a name like any other.
-const CHOSEN: [&str; 13] = [
+const CHOSEN: [&str; 17] = [
     "services",
     "depends_on",
     "volumes",
@@ -65,6 +143,10 @@ const CHOSEN: [&str; 13] = [
     "options",
     "driver_opts",
     "sysctls",
+    "ulimits",
+    "models",
+    "additional_contexts",
+    "aux_addresses",
 ];
 
 /// Takes out the `x-` keys below `value`, which stands at `key`.

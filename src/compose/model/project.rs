@@ -38,6 +38,8 @@ pub struct Project {
     pub environment: BTreeMap<String, String>,
     /// Active profiles.
     pub profiles: Vec<String>,
+    /// The references were left as they are written, so that nothing has a final form.
+    pub uninterpolated: bool,
     /// Where each value was written: `services.web.ports[0]` to its span.
     pub spans: BTreeMap<String, Span>,
     /// The canonical tree as JSON, in the reference's key order: what `config` prints and hashes are made of.

@@ -1,5 +1,7 @@
 //! Writes YAML as Go's encoder does, so that `config` prints the same text as Docker Compose.
 
+use std::cmp::Ordering;
+
 use serde_json::Value as Json;
 
 use crate::document::node::Value;
@@ -16,6 +18,28 @@ pub fn document(value: &Json) -> String {
         }
     }
     text
+}
+
+/// Compares keys as go-yaml sorts them: numbers by their value, letters behind everything else.
+pub fn natural(left: &str, right: &str) -> Ordering {
+    let (a, b): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) else { return a.len().cmp(&b.len()) };
+    let (x, y) = (a[at], b[at]);
+    let behind_digit = at > 0 && a[at - 1].is_numeric();
+    match (x.is_alphabetic(), y.is_alphabetic()) {
+        (true, true) => return x.cmp(&y),
+        (true, false) => return if behind_digit { Ordering::Less } else { Ordering::Greater },
+        (false, true) => return if behind_digit { Ordering::Greater } else { Ordering::Less },
+        (false, false) => {}
+    }
+    // A zero counts only behind another digit than zero.
+    let before = a[..at].iter().rev().take_while(|character| character.is_ascii_digit());
+    let seed = u128::from((x == '0' || y == '0') && before.clone().any(|digit| *digit != '0'));
+    let number = |text: &[char]| {
+        let digits = text[at..].iter().map_while(|character| character.to_digit(10));
+        digits.take(30).fold((seed, 0_usize), |(value, length), digit| (value * 10 + u128::from(digit), length + 1))
+    };
+    number(&a).cmp(&number(&b)).then(x.cmp(&y))
 }
 
 /// Writes a collection, an item a line. The first line goes on behind a dash if `open`.
@@ -196,6 +220,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn keys_sort_naturally() {
+        let mut keys = ["ETCDCTL", "ETCD_X", "a10", "a2", "a"];
+        keys.sort_by(|a, b| natural(a, b));
+        assert_eq!(keys, ["ETCD_X", "ETCDCTL", "a", "a2", "a10"]);
+    }
 
     #[test]
     fn text_is_quoted_only_where_a_reader_would_err() {

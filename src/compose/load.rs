@@ -27,7 +27,7 @@ use crate::source::{Reader, SourceMap, Span};
 pub struct Loaded {
     /// The project, unless a mistake keeps it from being known.
     pub project: Option<Project>,
-    /// Mistakes and warnings, in the order in which they were found.
+    /// Mistakes and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read, so that the diagnostics can be shown.
     pub sources: SourceMap,
@@ -37,6 +37,7 @@ pub struct Loaded {
 pub fn load(request: &LoadRequest, reader: &dyn Reader) -> Loaded {
     let mut session = Session::new(reader);
     let project = passes(&mut session, request).ok().filter(|_| !session.failed());
+    session.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     Loaded { project, diagnostics: session.diagnostics, sources: session.sources }
 }
 

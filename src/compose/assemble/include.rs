@@ -139,7 +139,8 @@ fn import(session: &mut Session<'_>, imported: Node, root: &mut Node) -> Result<
                 None => to.push(entry.clone()),
                 Some(own) if own.value == entry.value => {}
                 Some(own) => {
-                    let message = format!("`{section}.{}` is here and, otherwise, in an included file", entry.key);
+                    let message =
+                        format!("`{section}.{}` is defined here, and differently in an included file", entry.key);
                     return session.stop(
                         Diagnostic::error(311, message)
                             .at(own.key_span)

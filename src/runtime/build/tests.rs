@@ -251,3 +251,67 @@ fn a_stage_that_makes_the_same_again_reruns_nothing_below_it() {
     scratch.write("a.txt", "two");
     assert_eq!(scratch.good().1, ["[build] COPY a.txt /a.txt", "[build] RUN wc -c < /a.txt > /n"]);
 }
+
+#[test]
+fn a_step_dies_with_its_builder() {
+    use std::io::{Read as _, Write as _};
+    use std::process::Stdio;
+
+    use crate::build::step::{StepOrder, Verdict};
+
+    let Some(scratch) = with_busybox(&[("Dockerfile", "FROM scratch\nCOPY busybox /bin/sleep\n")]) else { return };
+    let (image, _) = scratch.good();
+    let folder = |name: &str| {
+        let path = scratch.folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let order = StepOrder {
+        lower: image.diff_ids.iter().map(|layer| layers::directory(&scratch.rt, layer)).collect(),
+        upper: folder("upper"),
+        work: folder("work"),
+        mount_point: folder("root"),
+        process: crate::state::container::ProcessRecord {
+            args: vec!["/bin/sleep".to_owned(), "1000".to_owned()],
+            cwd: "/".to_owned(),
+            ..Default::default()
+        },
+        mounts: Vec::new(),
+        host_network: false,
+        shm_size: 1 << 20,
+    };
+    let mut command = crate::sys::self_exe::command(&["__run"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&serde_json::to_vec(&order).unwrap()).unwrap();
+    stdin.write_all(b"\n").unwrap();
+    // As the kernel closes it when the builder is killed.
+    drop(stdin);
+    let mut verdict = Vec::new();
+    child.stderr.take().unwrap().read_to_end(&mut verdict).unwrap();
+    child.wait().unwrap();
+    assert_eq!(serde_json::from_slice::<Verdict>(&verdict).unwrap(), Verdict::Exited(137));
+}
+
+#[test]
+fn mounts_are_seen_and_leave_nothing_in_the_image() {
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/sh\n\
+        RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/tmp/t --mount=target=/in,source=data \\\n\
+        echo \"$(cat /in/f) $(cat /cache/n 2>/dev/null)\" > /out; echo kept > /cache/n; echo x > /tmp/t/x\n\
+        RUN --mount=type=cache,target=/cache cat /cache/n > /second\n\
+        RUN <<EOF\n#!/bin/sh\necho script > /third\nEOF\n\
+        RUN cat <<EOF > /fourth\n$HOME is\nEOF\n";
+    let Some(scratch) = with_busybox(&[("Dockerfile", dockerfile), ("data/f", "bound")]) else { return };
+    let (image, _) = scratch.good();
+    assert_eq!(scratch.text(&image, "/out"), "bound \n");
+    assert_eq!(scratch.text(&image, "/second"), "kept\n");
+    assert_eq!(scratch.text(&image, "/third"), "script\n");
+    assert!(scratch.text(&image, "/fourth").ends_with(" is\n"));
+    for stub in ["/cache", "/in", "/tmp", "/dev"] {
+        assert_eq!(scratch.file(&image, stub), None, "{stub} must not stay in the image");
+    }
+    scratch.write("data/f", "other");
+    // What is bound counts for the step, and its other outcome for the steps above it; mounted caches do not.
+    assert_eq!(scratch.good().1.len(), 4);
+}

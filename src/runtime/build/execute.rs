@@ -189,6 +189,7 @@ impl Runner<'_> {
             Origin::Scratch => {
                 let mut image = ImageConfig::empty();
                 image.config.env = vec![format!("PATH={DEFAULT_PATH}")];
+                "/".clone_into(&mut image.config.working_dir);
                 State { image, scope: global.clone(), cmd_is_own: false, created: START_OF_TIME.to_owned() }
             }
             Origin::Stage(stage) => State { cmd_is_own: false, ..self.board.wait(stage)? },
@@ -260,7 +261,7 @@ impl Runner<'_> {
 
     /// Returns what a container of the stage so far would see.
     pub fn view(&self, layers: &[Digest]) -> View {
-        View::new(layers.iter().map(|layer| layers::directory(self.job.rt, layer)).collect())
+        View::new(layers::once(layers).iter().map(|layer| layers::directory(self.job.rt, layer)).collect())
     }
 
     /// Takes a step from the cache or makes it, and adds it to the stage; says whether it was cached.

@@ -66,8 +66,12 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
     runner.step(state, key, format!("WORKDIR {path}"), &mut || {
         let below = runner.view(&layers);
         let io = |source| Reason::Io { act: format!("make `{path}`"), source };
-        if is_folder(&below, Path::new(&path)).map_err(io)? {
+        if path == "/" {
             return Ok(None);
+        }
+        // One that is there stays as it is: the layer is empty, as every WORKDIR has one.
+        if is_folder(&below, Path::new(&path)).map_err(io)? {
+            return layer(runner, |_| Ok(()));
         }
         let owner = owner::running_as(&below, &user).map_err(Reason::Syntax)?;
         layer(runner, |top| {
@@ -79,15 +83,13 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
     })
 }
 
-/// Has a layer written into a folder of its own and keeps it; `None` when nothing was written.
-fn layer(runner: &Runner<'_>, write: impl FnOnce(&Path) -> Result<bool, Reason>) -> Result<Option<Digest>, Reason> {
+/// Has a layer written into a folder of its own and keeps it.
+fn layer(runner: &Runner<'_>, write: impl FnOnce(&Path) -> Result<(), Reason>) -> Result<Option<Digest>, Reason> {
     let io = |source| Reason::Io { act: "stage a layer".to_owned(), source };
     let staged = staging::create(runner.job.rt).map_err(io)?;
     let top = staged.path.join("layer");
     std::fs::create_dir(&top).map_err(io)?;
-    if !write(&top)? {
-        return Ok(None);
-    }
+    write(&top)?;
     Ok(Some(diff::commit(runner.job.rt, &top).map_err(Reason::Layer)?.diff_id))
 }
 
@@ -143,9 +145,10 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
             host_network: !no_network,
             shm_size: job.request.shm_size.unwrap_or(DEFAULT_SHM),
         };
-        run::run(job.rt, step, &mut |line| {
+        let layer = run::run(job.rt, step, &mut |line| {
             job.reporter.report(Report::StepOutput { number, line: line.to_owned() });
-        })
+        });
+        layer.map(Some)
     })
 }
 

@@ -45,8 +45,8 @@ pub struct RunStep<'a> {
     pub shm_size: u64,
 }
 
-/// Runs the command; returns its layer, or `None` when it changed no file.
-pub fn run(rt: &Runtime, step: RunStep<'_>, line: &mut dyn FnMut(&str)) -> Result<Option<Digest>, Reason> {
+/// Runs the command; returns its layer, which may be empty.
+pub fn run(rt: &Runtime, step: RunStep<'_>, line: &mut dyn FnMut(&str)) -> Result<Digest, Reason> {
     let io = |source| Reason::Io { act: "prepare the step".to_owned(), source };
     let staged = staging::create(rt).map_err(io)?;
     let order = prepare(&staged, &step).map_err(io)?;
@@ -55,11 +55,7 @@ pub fn run(rt: &Runtime, step: RunStep<'_>, line: &mut dyn FnMut(&str)) -> Resul
     let upper = order.upper.clone();
     launch(&order, line)?;
     clean(&upper, step.view, &stubs).map_err(io)?;
-    let empty = std::fs::read_dir(&upper).map_err(io)?.next().is_none();
-    if empty {
-        return Ok(None);
-    }
-    Ok(Some(diff::commit(rt, &upper).map_err(Reason::Layer)?.diff_id))
+    Ok(diff::commit(rt, &upper).map_err(Reason::Layer)?.diff_id)
 }
 
 fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {

@@ -315,3 +315,15 @@ fn mounts_are_seen_and_leave_nothing_in_the_image() {
     // What is bound counts for the step, and its other outcome for the steps above it; mounted caches do not.
     assert_eq!(scratch.good().1.len(), 4);
 }
+
+#[test]
+fn steps_with_the_same_outcome_share_a_layer_and_still_stack() {
+    let dockerfile =
+        "FROM scratch\nCOPY busybox /bin/sh\nRUN true\nRUN : again\nCOPY busybox /bin/sh\nRUN echo end > /end\n";
+    let Some(scratch) = with_busybox(&[("Dockerfile", dockerfile)]) else { return };
+    let (image, _) = scratch.good();
+    assert_eq!(image.diff_ids.len(), 5);
+    assert_eq!(image.diff_ids[1], image.diff_ids[2]);
+    assert!(image.config.history.iter().all(|entry| !entry.empty_layer));
+    assert_eq!(scratch.text(&image, "/end"), "end\n");
+}

@@ -111,7 +111,7 @@ impl Planned {
     }
 
     /// Writes the files on top of `below`, into the empty folder `top`.
-    pub fn write(&self, top: &Path, below: &View) -> Result<bool, Reason> {
+    pub fn write(&self, top: &Path, below: &View) -> Result<(), Reason> {
         let style = self.style(below)?;
         let mut writer = Writer::new(top, below);
         let many = self.as_folder || self.sources.len() > 1;

@@ -265,12 +265,12 @@ impl Writer {
         }
     }
 
-    /// Sets the times of folders, deepest first; says whether anything was written.
-    pub fn finish(self) -> io::Result<bool> {
+    /// Sets the times of folders, deepest first.
+    pub fn finish(self) -> io::Result<()> {
         for (folder, time) in self.times.iter().rev() {
             set_time(folder, *time)?;
         }
-        Ok(std::fs::read_dir(&self.top)?.next().is_some())
+        Ok(())
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
         let mut writer = Writer::new(&top, &View::new(vec![below]));
         writer.make_folders(Path::new("/var/private/new"), Owner::default()).unwrap();
         writer.write(Path::new("/var/private/new/f"), &mut &b"x"[..], 0o640, Owner::default(), 7).unwrap();
-        assert!(writer.finish().unwrap());
+        writer.finish().unwrap();
         let mode = |path: &str| top.join(path).metadata().unwrap().mode() & 0o7777;
         assert_eq!((mode("var/private"), mode("var/private/new"), mode("var/private/new/f")), (0o700, 0o755, 0o640));
         assert_eq!(top.join("var/private/new/f").metadata().unwrap().mtime(), 7);

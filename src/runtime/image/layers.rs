@@ -39,6 +39,13 @@ pub fn publish(rt: &Runtime, finished: &Path, layer: Layer) -> Result<Layer, Sto
     Ok(layer)
 }
 
+/// Leaves out all but the highest place of a layer that an image has several times: overlayfs refuses to stack a directory
+/// twice, and whatever the lower ones show, the highest one shows again.
+pub fn once(diff_ids: &[Digest]) -> Vec<Digest> {
+    let higher = |at: usize| diff_ids[at + 1..].contains(&diff_ids[at]);
+    (0..diff_ids.len()).filter(|at| !higher(*at)).map(|at| diff_ids[at]).collect()
+}
+
 /// Keeps a layer although no image has it: the build cache's.
 pub fn pin(rt: &Runtime, diff_id: &Digest) -> Result<(), StoreError> {
     let path = rt.layout.pins().join(diff_id.hex());

@@ -142,7 +142,7 @@ pub fn lower_directories(rt: &Runtime, diff_ids: &[Digest]) -> Result<Vec<PathBu
         let path = layers::directory(rt, diff_id);
         if path.is_dir() { Ok(path) } else { Err(StoreError::NoLayer(*diff_id)) }
     };
-    diff_ids.iter().map(directory).collect()
+    layers::once(diff_ids).iter().map(directory).collect()
 }
 
 /// Every reference there is.

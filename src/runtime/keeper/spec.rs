@@ -95,9 +95,12 @@ fn root(rt: &Runtime, record: &ContainerRecord, bundle: &Bundle) -> Root {
     Root::Overlay { lower: layers(rt, &record.layers), upper: bundle.upper(), work: bundle.work() }
 }
 
-/// Returns the directories of layers, given as diff ids.
+/// Returns the directories of layers, given as diff ids; of one that is there several times the highest place counts,
+/// since overlayfs refuses to stack a directory twice.
 pub fn layers(rt: &Runtime, diff_ids: &[String]) -> Vec<PathBuf> {
-    diff_ids.iter().map(|id| rt.layout.layers().join(id.strip_prefix("sha256:").unwrap_or(id))).collect()
+    let higher = |at: usize| diff_ids[at + 1..].contains(&diff_ids[at]);
+    let once = (0..diff_ids.len()).filter(|at| !higher(*at)).map(|at| &diff_ids[at]);
+    once.map(|id| rt.layout.layers().join(id.strip_prefix("sha256:").unwrap_or(id))).collect()
 }
 
 fn namespaces(rt: &Runtime, record: &ContainerRecord) -> Result<Namespaces, SpecError> {

@@ -34,7 +34,7 @@ fn keep(args: &[OsString]) -> i32 {
     let (Some(id), Ok(ready)) = (id.to_str(), detach()) else { return 125 };
     diary::begin();
     let layout = Layout { lib: PathBuf::from(lib), run: PathBuf::from(run) };
-    run::keep(&Runtime { layout: layout.into() }, id, ready)
+    run::keep(&Runtime { layout: layout.into(), registry: std::sync::Arc::default() }, id, ready)
 }
 
 /// Leaves the terminal's session, so that no key press there reaches us, and takes the pipe from standard output.

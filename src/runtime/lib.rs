@@ -31,6 +31,8 @@ pub use hidden::hidden;
 pub struct Runtime {
     /// Every path below the roots.
     pub layout: Arc<Layout>,
+    /// How registries are talked to.
+    pub registry: Arc<registry::client::Settings>,
 }
 
 /// Why the runtime can't work here.
@@ -53,6 +55,12 @@ impl Runtime {
         for path in layout.folders() {
             std::fs::create_dir_all(&path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
         }
-        Ok(Self { layout: Arc::new(layout) })
+        Ok(Self { layout: Arc::new(layout), registry: Arc::default() })
+    }
+
+    /// Talks to registries as `settings` say: the caller has read the environment.
+    #[must_use]
+    pub fn with_registry(self, settings: registry::client::Settings) -> Self {
+        Self { registry: Arc::new(settings), ..self }
     }
 }

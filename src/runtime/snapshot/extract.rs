@@ -15,8 +15,8 @@ use crate::snapshot::place::{self, Place};
 use crate::snapshot::whiteout::{self, Mark};
 
 /// How members are taken.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Rules {
+#[derive(Clone, Copy, Default)]
+pub struct Rules<'a> {
     /// `.wh.` names are marks for overlayfs; otherwise they are files like any other.
     pub whiteouts: bool,
     /// A directory over a link to a directory keeps the link, as `tar` and `dpkg` do; layers replace it.
@@ -24,7 +24,7 @@ pub struct Rules {
     /// `/bin`, `/sbin` and `/lib*` are written below `/usr`.
     pub merged_usr: bool,
     /// Members for which this says so are left out.
-    pub leave_out: Option<fn(&[Vec<u8>]) -> bool>,
+    pub leave_out: Option<&'a dyn Fn(&[Vec<u8>]) -> bool>,
 }
 
 /// What was written.
@@ -56,14 +56,18 @@ pub enum ExtractError {
 /// What is being filled, and what has to wait until all is there.
 struct Filling<'a> {
     place: Place<'a>,
-    rules: Rules,
+    rules: Rules<'a>,
     /// A file put into a directory touches its time, and set-group-id is inherited: both are set last.
     directories: BTreeMap<Vec<Vec<u8>>, (u32, (i64, u32))>,
     buffer: Vec<u8>,
 }
 
 /// Writes every member of `archive` below `root`, which must be a directory that nobody else changes.
-pub fn extract<R: Read>(root: BorrowedFd<'_>, archive: &mut Archive<R>, rules: Rules) -> Result<Written, ExtractError> {
+pub fn extract<R: Read>(
+    root: BorrowedFd<'_>,
+    archive: &mut Archive<R>,
+    rules: Rules<'_>,
+) -> Result<Written, ExtractError> {
     // A bomb must not fill the disk: nothing is written that would not leave a twentieth free.
     let free = rustix::fs::fstatvfs(root).map_err(|error| failed("look at", &[])(error))?;
     let available = (free.f_bavail * free.f_frsize) / 20 * 19;

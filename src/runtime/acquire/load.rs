@@ -1,0 +1,1 @@
+//! Loads images from a file.

@@ -1,0 +1,6 @@
+//! Images into the store: found there, pulled, assembled from the host's packages, or loaded from a file.
+
+pub mod find;
+pub mod load;
+
+pub use find::{AcquireError, AcquireOptions, acquire};

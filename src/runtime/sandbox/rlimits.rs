@@ -27,7 +27,7 @@ fn number(name: &str) -> Option<u32> {
         "rttime" => libc::RLIMIT_RTTIME,
         _ => return None,
     };
-    Some(number as u32)
+    Some(number)
 }
 
 /// Sets the limits of this process; `-1` is unlimited.

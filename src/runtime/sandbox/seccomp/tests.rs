@@ -12,7 +12,7 @@ fn run(program: &[Classic], abi: Abi, number: u32, args: [u64; 6]) -> (u32, usiz
     let word = |offset: u32| match offset {
         0 => number,
         4 => abi.audit(),
-        16.. => (args[(offset as usize - 16) / 8] >> (if offset % 8 == 0 { 0 } else { 32 })) as u32,
+        16.. => (args[(offset as usize - 16) / 8] >> (if offset.is_multiple_of(8) { 0 } else { 32 })) as u32,
         _ => 0,
     };
     let (mut at, mut accumulator, mut steps) = (0, 0u32, 0);

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::Runtime;
+use crate::build::step::run_step_main;
 use crate::container::exec::{self, ExecFailure, ExecOrder};
 use crate::keeper::{diary, run};
 use crate::sandbox::join::{self, Target};
@@ -24,6 +25,7 @@ pub fn hidden(args: &[OsString]) -> Option<i32> {
     match verb {
         "__keep" => Some(keep(rest)),
         "__exec" => Some(enter(rest)),
+        "__run" => Some(run_step_main()),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! The instructions that change files: RUN, COPY, ADD and WORKDIR, each with its key and its layer.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -89,6 +91,8 @@ fn layer(runner: &Runner<'_>, write: impl FnOnce(&Path) -> Result<(), Reason>) -
     let staged = staging::create(runner.job.rt).map_err(io)?;
     let top = staged.path.join("layer");
     std::fs::create_dir(&top).map_err(io)?;
+    // The layer's own mode is that of the root, whatever our umask.
+    std::fs::set_permissions(&top, Permissions::from_mode(0o755)).map_err(io)?;
     write(&top)?;
     Ok(Some(diff::commit(runner.job.rt, &top).map_err(Reason::Layer)?.diff_id))
 }

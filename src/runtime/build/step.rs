@@ -65,6 +65,8 @@ pub const HOST_NAME: &str = "buildkitsandbox";
 
 /// The hidden verb `__run`. Must be called while the process has one thread.
 pub fn run_step_main() -> i32 {
+    // What a step makes must not depend on who started the build.
+    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let verdict = perform().unwrap_or_else(|error| Verdict::NotLaunched { code: 125, message: error.to_string() });
     let text = serde_json::to_vec(&verdict).unwrap_or_default();
     match io::stderr().write_all(&text) {

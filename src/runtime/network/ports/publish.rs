@@ -31,12 +31,14 @@ pub fn publish(
     if reserved.open.is_empty() {
         return Ok(());
     }
+    let targets = targets(rt, container_id, endpoints)?;
+    let _ = reserved.targets.set(targets.clone());
     let publication = PublicationRecord {
         version: VERSION,
         container: container_id.to_owned(),
         owner: ProcessId::of(i32::try_from(std::process::id()).unwrap_or_default()),
         open: reserved.open.clone(),
-        targets: targets(rt, container_id, endpoints)?,
+        targets,
     };
     let stale = forwards(&publications::take_stale(rt)?);
     record::write(&publications::path(rt, container_id), &publication)?;

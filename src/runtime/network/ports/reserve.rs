@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -28,6 +29,8 @@ pub struct Reserved {
     /// What is open, in the order asked for; every address is two entries, `0.0.0.0` and `::`.
     pub open: Vec<OpenPortRecord>,
     pub(crate) sockets: Vec<HostSocket>,
+    /// Where they lead, known once they are published.
+    pub(crate) targets: OnceLock<Vec<IpAddr>>,
 }
 
 /// Takes all of `ports`, or none.

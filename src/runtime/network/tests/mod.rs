@@ -5,4 +5,5 @@ mod isolation;
 mod lifecycle;
 mod names;
 mod ports;
+mod proxy;
 pub mod scratch;

@@ -27,7 +27,7 @@ pub fn hosts(container: &ContainerRecord, endpoints: &[EndpointRecord]) -> Strin
     for (name, address) in &container.extra_hosts {
         let address = match address.as_str() {
             "host-gateway" => gateway(endpoints).to_string(),
-            // Compose allows an IPv6 address in brackets.
+            // An IPv6 address may come in brackets.
             other => other.trim_start_matches('[').trim_end_matches(']').to_owned(),
         };
         let _ = writeln!(text, "{address}\t{name}");

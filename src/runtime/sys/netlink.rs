@@ -253,7 +253,7 @@ impl Socket {
                     answered |= index == acknowledged;
                 } else if refused.is_none() {
                     // In a transaction only the first refusal is a cause, others may follow from it.
-                    let text = if flags & ACK_TLVS != 0 { error_text(&payload) } else { String::new() };
+                    let text = if flags & ACK_TLVS != 0 { error_text(payload) } else { String::new() };
                     refused = Some(Refused { index, text, source: io::Error::from_raw_os_error(-code) });
                 }
             }

@@ -9,6 +9,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod document;
 pub mod environment;
+pub mod file_system;
 pub mod interpolate;
 pub mod load;
 pub mod model;
@@ -17,7 +18,8 @@ pub mod select;
 pub mod source;
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use file_system::FileSystem;
 pub use load::{Loaded, load};
 pub use model::project::Project;
 pub use request::{LoadRequest, Passes};
-pub use source::{FileId, FileSystem, ReadError, Reader, SourceMap, Span};
+pub use source::{FileId, ReadError, Reader, SourceMap, Span};

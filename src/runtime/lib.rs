@@ -1,6 +1,6 @@
 //! An embedded container runtime for one machine: images, snapshots, networks, sandboxes, keepers. No daemon.
 //!
-//! Knows nothing of Compose: labels are opaque. All state is files below two roots, see [`state::layout`].
+//! Knows nothing of the files that its callers read: labels are opaque. All state is files below two roots, see [`state::layout`].
 
 pub mod acquire;
 pub mod bootstrap;

@@ -75,7 +75,7 @@ pub struct ProcessRecord {
 
 /// When it is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names of the Compose specification")]
+#[expect(missing_docs, reason = "the usual names of restart policies")]
 pub enum RestartRecord {
     #[default]
     No,

@@ -1,8 +1,6 @@
 //! A Dockerfile's text to instructions with spans.
 
 pub mod arguments;
-#[cfg(test)]
-mod corpus;
 pub mod decode;
 pub mod expand;
 pub mod flags;
@@ -11,3 +9,5 @@ pub mod lexer;
 pub mod mount;
 pub mod parser;
 pub mod pattern;
+#[cfg(test)]
+mod tests;

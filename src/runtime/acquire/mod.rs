@@ -4,3 +4,7 @@ pub mod find;
 pub mod load;
 
 pub use find::{AcquireError, AcquireOptions, acquire};
+pub use load::{LoadError, load, load_from};
+
+#[cfg(test)]
+mod tests;

@@ -5,3 +5,6 @@ pub mod blob;
 pub mod client;
 pub mod error;
 pub mod pull;
+
+#[cfg(test)]
+mod tests;

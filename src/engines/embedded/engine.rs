@@ -1,0 +1,310 @@
+//! The trait's methods, an act of the runtime each. The runtime blocks, so its acts run on threads made for that.
+
+use async_trait::async_trait;
+use orchestrator::engine::Engine;
+use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
+use orchestrator::engine::error::{EngineError, ErrorKind};
+use orchestrator::engine::exec::{ExecIo, ExecSpec};
+use orchestrator::engine::image::{BuildSpec, ImageSummary, PullSpec};
+use orchestrator::engine::log::{LogLine, LogQuery};
+use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
+use orchestrator::engine::progress::ProgressSink;
+use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
+use runtime::Runtime;
+use runtime::container::list::Container;
+use runtime::container::remove::{RemoveError, RemoveRequest};
+use runtime::container::stop::StopRequest;
+use runtime::container::{create, kill, list, remove, rename, signal, start, stop};
+use runtime::keeper::launch;
+use runtime::network::{self, NetworkError, NetworkRequest, Pool, ports};
+use runtime::state::network::NetworkRecord;
+use runtime::volume::{self, VolumeRequest};
+use tokio::sync::mpsc;
+
+use crate::embedded::summary::{self, Networks};
+use crate::embedded::{EmbeddedOptions, enter, errors, follow, images, request};
+
+/// The engine over the embedded runtime.
+#[derive(Debug)]
+pub struct Embedded {
+    pub(crate) rt: Runtime,
+    pub(crate) options: EmbeddedOptions,
+}
+
+/// Runs what blocks on a thread made for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    rt: &Runtime,
+    act: impl FnOnce(&Runtime) -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    let rt = rt.clone();
+    match tokio::task::spawn_blocking(move || act(&rt)).await {
+        Ok(result) => result,
+        Err(error) => Err(errors::broken(&error.to_string())),
+    }
+}
+
+/// Returns the containers that have all of `labels`, and the networks they may be on.
+pub(crate) fn containers(rt: &Runtime, labels: &[String]) -> Result<(Vec<Container>, Networks), EngineError> {
+    let mut containers = list::list(rt).map_err(|error| errors::find("*", &error))?;
+    containers.retain(|container| summary::has_labels(&container.record.labels, labels));
+    let networks = if containers.is_empty() { Networks::default() } else { networks(rt, &[])? };
+    Ok((containers, networks))
+}
+
+fn networks(rt: &Runtime, labels: &[String]) -> Result<Networks, EngineError> {
+    let failed = |name: &str, error: &NetworkError| errors::network(name, "look at", error);
+    let mut found = Vec::new();
+    for network in network::list(rt).map_err(|error| failed("*", &error))? {
+        if summary::has_labels(&network.labels, labels) {
+            let endpoints = network::endpoints(rt, &network.id).map_err(|error| failed(&network.name, &error))?;
+            found.push((network, endpoints));
+        }
+    }
+    Ok(Networks(found))
+}
+
+fn signal_number(name: &str, text: &str) -> Result<i32, EngineError> {
+    signal::parse(text)
+        .map_err(|error| EngineError::new(ErrorKind::Unsupported, errors::container(name), error.to_string()))
+}
+
+fn network_request(spec: &NetworkSpec) -> NetworkRequest {
+    let pool = |pool: &orchestrator::engine::network::AddressPool| Pool {
+        subnet: pool.subnet.clone(),
+        range: pool.ip_range.clone(),
+        gateway: pool.gateway.clone(),
+        reserved: pool.aux_addresses.values().cloned().collect(),
+    };
+    NetworkRequest {
+        name: spec.name.clone(),
+        driver: spec.driver.clone().unwrap_or_default(),
+        options: spec.driver_opts.clone(),
+        pools: spec.pools.iter().map(pool).collect(),
+        internal: spec.internal,
+        attachable: spec.attachable,
+        ipv4: spec.ipv4,
+        ipv6: spec.ipv6,
+        labels: spec.labels.clone(),
+    }
+}
+
+/// The network that a request lost its name to is the one asked for when it bears the same labels.
+fn is_same(found: &NetworkRecord, request: &NetworkRequest) -> bool {
+    request.labels.iter().all(|(key, value)| found.labels.get(key) == Some(value))
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError> {
+        let wanted: Vec<_> = specs.iter().flat_map(request::ports).collect();
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let checked = blocking(&self.rt, move |rt| Ok(ports::check(rt, &wanted))).await;
+        let conflicts = match checked {
+            Ok(conflicts) => conflicts,
+            Err(error) => return vec![error],
+        };
+        conflicts
+            .iter()
+            .map(|conflict| {
+                let resource = format!("host port {}", conflict.port);
+                EngineError::new(ErrorKind::Conflict, resource, launch::describe(conflict))
+            })
+            .collect()
+    }
+
+    async fn list_containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, EngineError> {
+        let labels = labels.to_vec();
+        blocking(&self.rt, move |rt| {
+            let (containers, networks) = containers(rt, &labels)?;
+            Ok(containers.iter().map(|container| summary::container(container, &networks)).collect())
+        })
+        .await
+    }
+
+    async fn inspect_container(&self, id: &str) -> Result<ContainerSummary, EngineError> {
+        let id = id.to_owned();
+        blocking(&self.rt, move |rt| {
+            let container = list::find(rt, &id).map_err(|error| errors::find(&id, &error))?;
+            Ok(summary::container(&container, &networks(rt, &[])?))
+        })
+        .await
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+        let request = request::request(spec)?;
+        blocking(&self.rt, move |rt| {
+            let created = create::create(rt, &request);
+            created.map(ContainerId).map_err(|error| errors::create(&request.name, &error))
+        })
+        .await
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let id = id.0.clone();
+        blocking(&self.rt, move |rt| start::start(rt, &id).map_err(|error| errors::start(&id, &error))).await
+    }
+
+    async fn stop_container(&self, id: &ContainerId, options: StopOptions) -> Result<(), EngineError> {
+        let id = id.0.clone();
+        let signal = options.signal.as_deref().map(|signal| signal_number(&id, signal)).transpose()?;
+        let grace_ms = options.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
+        blocking(&self.rt, move |rt| {
+            stop::stop(rt, &id, StopRequest { signal, grace_ms }).map_err(|error| errors::stop(&id, &error))
+        })
+        .await
+    }
+
+    async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
+        let id = id.0.clone();
+        let signal = signal_number(&id, signal)?;
+        blocking(&self.rt, move |rt| kill::kill(rt, &id, signal).map_err(|error| errors::kill(&id, &error))).await
+    }
+
+    async fn remove_container(&self, id: &ContainerId, anonymous_volumes: bool) -> Result<(), EngineError> {
+        let id = id.0.clone();
+        blocking(&self.rt, move |rt| {
+            let request = RemoveRequest { force: true, volumes: anonymous_volumes };
+            match remove::remove(rt, &id, request) {
+                // Gone is what was asked for.
+                Ok(()) | Err(RemoveError::Find(list::FindError::NotFound { .. })) => Ok(()),
+                Err(error) => Err(errors::remove(&id, &error)),
+            }
+        })
+        .await
+    }
+
+    async fn rename_container(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
+        let (id, name) = (id.0.clone(), name.to_owned());
+        blocking(&self.rt, move |rt| rename::rename(rt, &id, &name).map_err(|error| errors::rename(&id, &error))).await
+    }
+
+    async fn watch_container(&self, id: &ContainerId) -> Result<mpsc::Receiver<ContainerState>, EngineError> {
+        follow::state(&self.rt, id.0.clone())
+    }
+
+    async fn watch_containers(&self, labels: &[String]) -> Result<mpsc::Receiver<ContainerSummary>, EngineError> {
+        follow::new_containers(&self.rt, labels.to_vec()).await
+    }
+
+    async fn container_logs(&self, id: &ContainerId, query: LogQuery) -> Result<mpsc::Receiver<LogLine>, EngineError> {
+        follow::logs(&self.rt, id.0.clone(), query).await
+    }
+
+    async fn exec(&self, id: &ContainerId, spec: &ExecSpec, io: ExecIo) -> Result<i32, EngineError> {
+        enter::exec(&self.rt, id.0.clone(), spec, io).await
+    }
+
+    async fn list_networks(&self, labels: &[String]) -> Result<Vec<NetworkSummary>, EngineError> {
+        let labels = labels.to_vec();
+        blocking(&self.rt, move |rt| {
+            let found = networks(rt, &labels)?;
+            Ok(found.0.iter().map(|(network, endpoints)| summary::network(network, endpoints.len())).collect())
+        })
+        .await
+    }
+
+    async fn inspect_network(&self, name: &str) -> Result<Option<NetworkSummary>, EngineError> {
+        let name = name.to_owned();
+        blocking(&self.rt, move |rt| {
+            let failed = |error: NetworkError| errors::network(&name, "look at", &error);
+            let Some(network) = network::find(rt, &name).map_err(failed)? else { return Ok(None) };
+            let endpoints = network::endpoints(rt, &network.id).map_err(failed)?;
+            Ok(Some(summary::network(&network, endpoints.len())))
+        })
+        .await
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
+        let request = network_request(spec);
+        blocking(&self.rt, move |rt| {
+            let failed = |error: NetworkError| errors::network(&request.name, "create", &error);
+            match network::create(rt, &request) {
+                Ok(_) => Ok(()),
+                Err(error @ NetworkError::NameTaken { .. }) => {
+                    match network::find(rt, &request.name).map_err(failed)? {
+                        Some(found) if is_same(&found, &request) => Ok(()),
+                        Some(_) | None => Err(failed(error)),
+                    }
+                }
+                Err(error) => Err(failed(error)),
+            }
+        })
+        .await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
+        let name = name.to_owned();
+        blocking(&self.rt, move |rt| match network::remove(rt, &name) {
+            Ok(()) | Err(NetworkError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(errors::network(&name, "remove", &error)),
+        })
+        .await
+    }
+
+    async fn list_volumes(&self, labels: &[String]) -> Result<Vec<VolumeSummary>, EngineError> {
+        let labels = labels.to_vec();
+        blocking(&self.rt, move |rt| {
+            let volumes = volume::list(rt).map_err(|error| errors::volume("*", "list", &error))?;
+            let wanted = volumes.iter().filter(|volume| summary::has_labels(&volume.labels, &labels));
+            Ok(wanted.map(summary::volume).collect())
+        })
+        .await
+    }
+
+    async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
+        let name = name.to_owned();
+        blocking(&self.rt, move |rt| {
+            let found = volume::find(rt, &name).map_err(|error| errors::volume(&name, "look at", &error))?;
+            Ok(found.as_ref().map(summary::volume))
+        })
+        .await
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<(), EngineError> {
+        let request = VolumeRequest {
+            name: spec.name.clone(),
+            driver: spec.driver.clone(),
+            options: spec.driver_opts.clone(),
+            labels: spec.labels.clone(),
+            anonymous: false,
+        };
+        blocking(&self.rt, move |rt| {
+            volume::create(rt, &request).map(|_| ()).map_err(|error| errors::volume(&request.name, "create", &error))
+        })
+        .await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let name = name.to_owned();
+        blocking(&self.rt, move |rt| {
+            volume::remove(rt, &name).map(|_| ()).map_err(|error| errors::volume(&name, "remove", &error))
+        })
+        .await
+    }
+
+    async fn inspect_image(&self, reference: &str) -> Result<Option<ImageSummary>, EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| images::inspect(rt, &reference)).await
+    }
+
+    async fn pull_image(&self, spec: &PullSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError> {
+        let (options, spec, progress) = (self.options.clone(), spec.clone(), progress.clone());
+        blocking(&self.rt, move |rt| images::pull(rt, &options, &spec, progress)).await
+    }
+
+    async fn build_image(&self, spec: &BuildSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError> {
+        let (options, spec, progress) = (self.options.clone(), spec.clone(), progress.clone());
+        blocking(&self.rt, move |rt| images::build(rt, &options, &spec, progress)).await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| images::remove(rt, &reference)).await
+    }
+}

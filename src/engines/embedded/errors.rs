@@ -1,0 +1,223 @@
+//! The runtime's errors, as the engine tells them: a kind that can be branched on, one sentence, and how to mend it.
+
+use std::error::Error;
+
+use orchestrator::engine::error::{EngineError, ErrorKind, Place};
+use runtime::OpenError;
+use runtime::acquire::AcquireError;
+use runtime::build::BuildError;
+use runtime::container::create::CreateError;
+use runtime::container::exec::ExecError;
+use runtime::container::kill::KillError;
+use runtime::container::list::FindError;
+use runtime::container::remove::RemoveError;
+use runtime::container::rename::RenameError;
+use runtime::container::start::StartError;
+use runtime::container::stop::StopError;
+use runtime::image::store::StoreError;
+use runtime::keeper::ready::{FailureKind, is_denied, sentence};
+use runtime::network::{AttachError, NetworkError};
+use runtime::volume::VolumeError;
+
+/// Makes an error; one of a missing privilege says so, and what to do.
+fn error(kind: ErrorKind, resource: String, act: &str, source: &(dyn Error + 'static)) -> EngineError {
+    let text = sentence(source);
+    let message = if act.is_empty() { text } else { format!("cannot {act} {resource}: {text}") };
+    if is_denied(source) && kind == ErrorKind::Failed {
+        return denied(EngineError::new(ErrorKind::Denied, resource, message));
+    }
+    EngineError::new(kind, resource, message)
+}
+
+fn denied(error: EngineError) -> EngineError {
+    if rustix::process::geteuid().is_root() {
+        error.hint("the process is root, but lacks a capability or a device that containers need: is it in a container itself?")
+    } else {
+        error.hint("the embedded runtime needs root: run it with `sudo`")
+    }
+}
+
+pub(crate) fn container(name: &str) -> String {
+    format!("container `{name}`")
+}
+
+pub(crate) fn open(source: &OpenError) -> EngineError {
+    error(ErrorKind::Failed, "the embedded runtime".into(), "open", source)
+}
+
+fn find_kind(source: &FindError) -> ErrorKind {
+    match source {
+        FindError::NotFound { .. } => ErrorKind::NotFound,
+        FindError::Ambiguous { .. } => ErrorKind::Conflict,
+        FindError::Record(_) | FindError::Repair(_) | FindError::Io { .. } => ErrorKind::Failed,
+    }
+}
+
+pub(crate) fn find(name: &str, source: &FindError) -> EngineError {
+    let act = if find_kind(source) == ErrorKind::Failed { "look at" } else { "" };
+    error(find_kind(source), container(name), act, source)
+}
+
+fn network_kind(source: &NetworkError) -> ErrorKind {
+    match source {
+        NetworkError::NameTaken { .. } | NetworkError::InUse { .. } => ErrorKind::Conflict,
+        NetworkError::NotFound { .. } => ErrorKind::NotFound,
+        NetworkError::Unsupported { .. } => ErrorKind::Unsupported,
+        NetworkError::Record(_) | NetworkError::Kernel { .. } => ErrorKind::Failed,
+    }
+}
+
+fn volume_kind(source: &VolumeError) -> ErrorKind {
+    match source {
+        VolumeError::NotFound { .. } => ErrorKind::NotFound,
+        VolumeError::InUse { .. } => ErrorKind::Conflict,
+        VolumeError::Unsupported { .. } => ErrorKind::Unsupported,
+        VolumeError::Name { .. } | VolumeError::Record(_) | VolumeError::Io { .. } => ErrorKind::Failed,
+    }
+}
+
+fn store_kind(source: &StoreError) -> ErrorKind {
+    match source {
+        StoreError::NoImage(_) | StoreError::NoLayer(_) => ErrorKind::NotFound,
+        StoreError::Ambiguous { .. } | StoreError::InUse { .. } | StoreError::ManyReferences { .. } => {
+            ErrorKind::Conflict
+        }
+        StoreError::Io { .. }
+        | StoreError::Record(_)
+        | StoreError::Reference(_)
+        | StoreError::Damaged { .. }
+        | StoreError::Config(_) => ErrorKind::Failed,
+    }
+}
+
+pub(crate) fn create(name: &str, source: &CreateError) -> EngineError {
+    let kind = match source {
+        CreateError::NameTaken { .. } | CreateError::Attach(AttachError::Address { .. }) => ErrorKind::Conflict,
+        CreateError::NoImage { .. } | CreateError::NoSource { .. } => ErrorKind::NotFound,
+        CreateError::Unsupported { .. } => ErrorKind::Unsupported,
+        CreateError::Store(source) => store_kind(source),
+        CreateError::Find(source) => find_kind(source),
+        CreateError::Volume(source) => volume_kind(source),
+        CreateError::Network(source) | CreateError::Attach(AttachError::Network(source)) => network_kind(source),
+        CreateError::Name { .. }
+        | CreateError::NoProgram { .. }
+        | CreateError::Target { .. }
+        | CreateError::TwoMounts { .. }
+        | CreateError::Signal(_)
+        | CreateError::Capability(_)
+        | CreateError::Attach(AttachError::Record(_) | AttachError::Kernel { .. })
+        | CreateError::Record(_)
+        | CreateError::Io { .. } => ErrorKind::Failed,
+    };
+    error(kind, container(name), "create", source)
+}
+
+pub(crate) fn start(name: &str, source: &StartError) -> EngineError {
+    match source {
+        StartError::Find(source) => find(name, source),
+        StartError::Failed(failure) => {
+            let kind = match failure.kind {
+                FailureKind::Conflict => ErrorKind::Conflict,
+                FailureKind::Unsupported => ErrorKind::Unsupported,
+                FailureKind::Denied => ErrorKind::Denied,
+                FailureKind::Failed => ErrorKind::Failed,
+            };
+            let mut error = EngineError::new(kind, container(name), failure.message.clone());
+            error.hints = failure.hints.clone();
+            if kind == ErrorKind::Denied { denied(error) } else { error }
+        }
+        StartError::Record(_) | StartError::Keeper { .. } | StartError::Died { .. } => {
+            error(ErrorKind::Failed, container(name), "start", source)
+        }
+    }
+}
+
+pub(crate) fn stop(name: &str, source: &StopError) -> EngineError {
+    match source {
+        StopError::Find(source) => find(name, source),
+        StopError::Ask { .. } | StopError::Failed { .. } => error(ErrorKind::Failed, container(name), "", source),
+    }
+}
+
+pub(crate) fn kill(name: &str, source: &KillError) -> EngineError {
+    match source {
+        KillError::Find(source) => find(name, source),
+        KillError::NotRunning { .. } => error(ErrorKind::Conflict, container(name), "", source),
+        KillError::Ask { .. } | KillError::Failed { .. } => error(ErrorKind::Failed, container(name), "", source),
+    }
+}
+
+pub(crate) fn remove(name: &str, source: &RemoveError) -> EngineError {
+    let kind = match source {
+        RemoveError::Find(source) => find_kind(source),
+        RemoveError::Running { .. } => ErrorKind::Conflict,
+        RemoveError::Stop(_)
+        | RemoveError::Record(_)
+        | RemoveError::Release(_)
+        | RemoveError::Volume(_)
+        | RemoveError::Io { .. } => ErrorKind::Failed,
+    };
+    error(kind, container(name), "remove", source)
+}
+
+pub(crate) fn rename(name: &str, source: &RenameError) -> EngineError {
+    let kind = match source {
+        RenameError::Find(source) => find_kind(source),
+        RenameError::Taken { .. } => ErrorKind::Conflict,
+        RenameError::Name { .. } | RenameError::Record(_) => ErrorKind::Failed,
+    };
+    error(kind, container(name), "rename", source)
+}
+
+pub(crate) fn exec(name: &str, source: &ExecError) -> EngineError {
+    match source {
+        ExecError::Find(source) => find(name, source),
+        ExecError::NotRunning { .. } => error(ErrorKind::Conflict, container(name), "", source),
+        ExecError::Capability(_) | ExecError::Program { .. } | ExecError::Io { .. } => {
+            error(ErrorKind::Failed, container(name), "run a program in", source)
+        }
+    }
+}
+
+pub(crate) fn network(name: &str, act: &str, source: &NetworkError) -> EngineError {
+    error(network_kind(source), format!("network `{name}`"), act, source)
+}
+
+pub(crate) fn volume(name: &str, act: &str, source: &VolumeError) -> EngineError {
+    error(volume_kind(source), format!("volume `{name}`"), act, source)
+}
+
+pub(crate) fn store(name: &str, act: &str, source: &StoreError) -> EngineError {
+    error(store_kind(source), format!("image `{name}`"), act, source)
+}
+
+pub(crate) fn acquire(name: &str, source: &AcquireError) -> EngineError {
+    let kind = match source {
+        AcquireError::NotFound(_) => ErrorKind::NotFound,
+        AcquireError::Store(source) => store_kind(source),
+    };
+    error(kind, format!("image `{name}`"), "get", source)
+}
+
+pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {
+    let place = source.place.as_ref().map(|place| Place {
+        file: place.dockerfile.clone(),
+        line: place.line,
+        text: place.text.clone(),
+    });
+    // The place is told beside the message.
+    let mut told = error(ErrorKind::Failed, format!("image `{name}`"), "build", &source.reason);
+    told.place = place;
+    told.output = source.output().to_vec();
+    told
+}
+
+/// An error of ours, not of what was asked for: a thread that panicked.
+pub(crate) fn broken(text: &str) -> EngineError {
+    EngineError::new(ErrorKind::Failed, "the embedded runtime", format!("the embedded runtime failed: {text}"))
+}
+
+/// The kernel refused something that hardly ever fails.
+pub(crate) fn kernel(resource: String, act: &str, source: &std::io::Error) -> EngineError {
+    error(ErrorKind::Failed, resource, act, source)
+}

@@ -1,0 +1,37 @@
+//! The Engine over the embedded runtime: our words for its, and back.
+
+pub mod engine;
+mod enter;
+mod errors;
+mod follow;
+mod images;
+mod moment;
+mod request;
+mod summary;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use orchestrator::engine::Engine;
+use orchestrator::engine::error::EngineError;
+use runtime::Runtime;
+use runtime::build::HostCa;
+use runtime::state::layout::Layout;
+
+/// What the caller has read of the environment and of its command line.
+#[derive(Debug, Clone, Default)]
+pub struct EmbeddedOptions {
+    /// Never assemble an image from the host's packages.
+    pub no_bootstrap: bool,
+    /// Whether RUN of a build is given the host's certificate authorities.
+    pub host_ca: HostCa,
+    /// Certificates to trust instead of the host's (`SSL_CERT_FILE`).
+    pub ca_file: Option<PathBuf>,
+    /// Docker's config.json with logins.
+    pub docker_config: Option<PathBuf>,
+}
+
+/// Opens the embedded runtime on its state roots.
+pub fn open_embedded(layout: Layout, options: EmbeddedOptions) -> Result<Arc<dyn Engine>, EngineError> {
+    let rt = Runtime::open(layout).map_err(|error| errors::open(&error))?;
+    Ok(Arc::new(engine::Embedded { rt, options }))
+}

@@ -6,6 +6,7 @@ use orchestrator::engine::error::{EngineError, ErrorKind, Place};
 use runtime::OpenError;
 use runtime::acquire::AcquireError;
 use runtime::build::BuildError;
+use runtime::build::error::Reason;
 use runtime::container::create::CreateError;
 use runtime::container::exec::ExecError;
 use runtime::container::kill::KillError;
@@ -17,6 +18,7 @@ use runtime::container::stop::StopError;
 use runtime::image::store::StoreError;
 use runtime::keeper::ready::{FailureKind, is_denied, sentence};
 use runtime::network::{AttachError, NetworkError};
+use runtime::registry::error::PullError;
 use runtime::volume::VolumeError;
 
 /// Makes an error; one of a missing privilege says so, and what to do.
@@ -191,12 +193,39 @@ pub(crate) fn store(name: &str, act: &str, source: &StoreError) -> EngineError {
     error(store_kind(source), format!("image `{name}`"), act, source)
 }
 
-pub(crate) fn acquire(name: &str, source: &AcquireError) -> EngineError {
-    let kind = match source {
-        AcquireError::NotFound(_) => ErrorKind::NotFound,
+fn pull_kind(source: &PullError) -> ErrorKind {
+    match source {
+        PullError::Name { .. }
+        | PullError::Network { .. }
+        | PullError::Timeout { .. }
+        | PullError::Tls { .. }
+        | PullError::RateLimit { .. }
+        | PullError::Status { .. } => ErrorKind::Unavailable,
+        PullError::Permission { .. } => ErrorKind::Denied,
+        PullError::NotFound { .. } => ErrorKind::NotFound,
+        PullError::Manifest(_) | PullError::Document(_) => ErrorKind::Unsupported,
+        PullError::Store(source) => store_kind(source),
+        PullError::Digest { .. } | PullError::Size { .. } | PullError::Unpack { .. } | PullError::Client(_) => {
+            ErrorKind::Failed
+        }
+    }
+}
+
+fn acquire_kind(source: &AcquireError) -> ErrorKind {
+    match source {
+        AcquireError::Reference(_) => ErrorKind::Failed,
+        AcquireError::Platform(_) => ErrorKind::Unsupported,
         AcquireError::Store(source) => store_kind(source),
-    };
-    error(kind, format!("image `{name}`"), "get", source)
+        AcquireError::Pull { source, .. } => pull_kind(source),
+    }
+}
+
+pub(crate) fn acquire(name: &str, source: &AcquireError) -> EngineError {
+    // The error of a pull names the image itself.
+    let act = if matches!(source, AcquireError::Pull { .. }) { "" } else { "get" };
+    let mut told = error(acquire_kind(source), format!("image `{name}`"), act, source);
+    told.hints.extend(source.hints());
+    told
 }
 
 pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {
@@ -207,6 +236,10 @@ pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {
     });
     // The place is told beside the message.
     let mut told = error(ErrorKind::Failed, format!("image `{name}`"), "build", &source.reason);
+    if let Reason::Base { source, .. } = &source.reason {
+        told.kind = acquire_kind(source);
+        told.hints.extend(source.hints());
+    }
     told.place = place;
     told.output = source.output().to_vec();
     told

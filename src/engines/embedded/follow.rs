@@ -33,7 +33,8 @@ fn notifier() -> (Arc<Notify>, impl Fn() + Send + Sync + 'static) {
 
 /// Waits for the end of a container's keeper, which a killed one does not announce in any file.
 async fn keeper_ends(status: &StatusRecord) {
-    let keeper = watch::keeper(status).map(|keeper| AsyncFd::register_with_interest(keeper, Interest::READABLE));
+    #[expect(deprecated, reason = "its successor is unsafe, for descriptors that are closed early: an OwnedFd is not")]
+    let keeper = watch::keeper(status).map(|keeper| AsyncFd::with_interest(keeper, Interest::READABLE));
     match keeper {
         Some(Ok(keeper)) => {
             let _: Result<_, _> = AsyncFd::<OwnedFd>::readable(&keeper).await;

@@ -8,6 +8,7 @@ mod images;
 mod moment;
 mod request;
 mod summary;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::error::EngineError;
 use runtime::Runtime;
 use runtime::build::HostCa;
+use runtime::registry::client::Settings;
 use runtime::state::layout::Layout;
 
 /// What the caller has read of the environment and of its command line.
@@ -33,5 +35,7 @@ pub struct EmbeddedOptions {
 /// Opens the embedded runtime on its state roots.
 pub fn open_embedded(layout: Layout, options: EmbeddedOptions) -> Result<Arc<dyn Engine>, EngineError> {
     let rt = Runtime::open(layout).map_err(|error| errors::open(&error))?;
+    let rt =
+        rt.with_registry(Settings { ca_file: options.ca_file.clone(), docker_config: options.docker_config.clone() });
     Ok(Arc::new(engine::Embedded { rt, options }))
 }

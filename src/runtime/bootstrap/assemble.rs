@@ -95,10 +95,10 @@ pub fn assemble(rt: &Runtime, reference: &Reference, reporter: &dyn Reporter) ->
             catalogue::upstream_version(&found.version).to_owned()
         }
     };
-    if let (Some(wanted), Some(package)) = (&candidate.version, software.leading_package()) {
-        if !catalogue::satisfies(&version, wanted) {
-            return Err(AssembleError::Version { package, version, wanted: wanted.clone() });
-        }
+    if let (Some(wanted), Some(package)) = (&candidate.version, software.leading_package())
+        && !catalogue::satisfies(&version, wanted)
+    {
+        return Err(AssembleError::Version { package, version, wanted: wanted.clone() });
     }
     reporter.report(Report::Note(format!(
         "{reference}: not pulled, assembled from this host's {distribution} {} packages",

@@ -27,8 +27,11 @@ fn scratch() -> (tempfile::TempDir, Runtime) {
 fn layer(name: &str, content: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
-    (header.set_mode(0o644), header.set_size(content.len() as u64), header.set_mtime(0));
-    (header.set_uid(0), header.set_gid(0));
+    header.set_mode(0o644);
+    header.set_size(content.len() as u64);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
     builder.append_data(&mut header, name, content).unwrap();
     builder.into_inner().unwrap()
 }

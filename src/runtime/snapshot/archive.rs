@@ -68,7 +68,7 @@ pub struct Archive<R> {
 struct Extensions {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    records: Vec<(Vec<u8>, Vec<u8>)>,
+    records: Vec<Record>,
 }
 
 impl<R: Read> Archive<R> {
@@ -228,8 +228,11 @@ fn components(path: &[u8]) -> Result<Vec<Vec<u8>>, ArchiveError> {
     Ok(parts)
 }
 
+/// Key and value of a PAX record.
+type Record = (Vec<u8>, Vec<u8>);
+
 /// PAX: `LENGTH KEY=VALUE\n`, where the length counts itself.
-fn records(mut bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ArchiveError> {
+fn records(mut bytes: &[u8]) -> Result<Vec<Record>, ArchiveError> {
     let damaged = || ArchiveError::Damaged("a PAX record");
     let mut found = Vec::new();
     while bytes.first().is_some_and(|byte| *byte != 0) {

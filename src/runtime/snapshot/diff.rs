@@ -88,7 +88,7 @@ struct Member<'a> {
     stat: Option<&'a Stat>,
     link: &'a [u8],
     size: u64,
-    xattrs: Vec<(OsString, Vec<u8>)>,
+    xattrs: Attributes,
 }
 
 impl<W: Write> Writer<W> {
@@ -231,7 +231,9 @@ impl<W: Write> Writer<W> {
         header.set_entry_type(tar::EntryType::XHeader);
         header.as_old_mut().name[..10].copy_from_slice(b"PaxHeaders");
         header.set_mode(0o644);
-        (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_size(body.len() as u64);
         header.set_cksum();
         body.resize(body.len().next_multiple_of(512), 0);
@@ -257,8 +259,11 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// A file's attributes by name.
+type Attributes = Vec<(OsString, Vec<u8>)>;
+
 /// Returns a file's attributes, sorted, without overlayfs's own, and whether those say that it is opaque.
-fn xattrs(file: BorrowedFd<'_>) -> rustix::io::Result<(Vec<(OsString, Vec<u8>)>, bool)> {
+fn xattrs(file: BorrowedFd<'_>) -> rustix::io::Result<(Attributes, bool)> {
     let mut names = vec![0; 256];
     let length = loop {
         match rustix::fs::flistxattr(file, &mut names[..]) {

@@ -14,6 +14,9 @@ use crate::snapshot::archive::{Archive, ArchiveError, Item, Kind};
 use crate::snapshot::place::{self, Place};
 use crate::snapshot::whiteout::{self, Mark};
 
+/// Decides by a member's path.
+type Choice<'a> = &'a dyn Fn(&[Vec<u8>]) -> bool;
+
 /// How members are taken.
 #[derive(Clone, Copy, Default)]
 pub struct Rules<'a> {
@@ -24,7 +27,7 @@ pub struct Rules<'a> {
     /// `/bin`, `/sbin` and `/lib*` are written below `/usr`.
     pub merged_usr: bool,
     /// Members for which this says so are left out.
-    pub leave_out: Option<&'a dyn Fn(&[Vec<u8>]) -> bool>,
+    pub leave_out: Option<Choice<'a>>,
 }
 
 /// What was written.
@@ -53,12 +56,15 @@ pub enum ExtractError {
     TooBig { available: u64, files: u64 },
 }
 
+/// Mode and time of a directory.
+type Late = (u32, (i64, u32));
+
 /// What is being filled, and what has to wait until all is there.
 struct Filling<'a> {
     place: Place<'a>,
     rules: Rules<'a>,
     /// A file put into a directory touches its time, and set-group-id is inherited: both are set last.
-    directories: BTreeMap<Vec<Vec<u8>>, (u32, (i64, u32))>,
+    directories: BTreeMap<Vec<Vec<u8>>, Late>,
     buffer: Vec<u8>,
 }
 

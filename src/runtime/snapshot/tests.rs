@@ -10,7 +10,7 @@ use crate::Runtime;
 use crate::image::digest::Digest;
 use crate::image::layers;
 use crate::snapshot::unpack::{UnpackError, decompress, unpack};
-use crate::snapshot::{diff, overlay};
+use crate::snapshot::{copy, diff, overlay};
 use crate::state::layout::Layout;
 
 fn scratch() -> (TempDir, Runtime) {
@@ -30,7 +30,9 @@ fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
         header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
         header.set_entry_type(tar::EntryType::new(*kind));
         header.set_mode(*mode);
-        (header.set_uid(0), header.set_gid(0), header.set_mtime(1_000_000_000));
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1_000_000_000);
         header.set_size(content.len() as u64);
         header.set_cksum();
         out.extend_from_slice(header.as_bytes());
@@ -248,4 +250,44 @@ impl std::io::Read for OneByte<'_> {
         let fits = buffer.len().min(1);
         self.0.read(&mut buffer[..fits])
     }
+}
+
+#[test]
+fn copying_merges_layers_as_overlayfs_does() {
+    let (folder, rt) = scratch();
+    let lower = [
+        layer(
+            &rt,
+            &[
+                ("gone", FILE, "", b"1", 0o644),
+                ("dir/old", FILE, "", b"3", 0o644),
+                ("dir/deep/x", FILE, "", b"3", 0o600),
+                ("swap/x", FILE, "", b"4", 0o644),
+                ("su", FILE, "", b"5", 0o4755),
+            ],
+        )
+        .unwrap(),
+        layer(
+            &rt,
+            &[
+                (".wh.gone", FILE, "", b"", 0o644),
+                ("dir/.wh..wh..opq", FILE, "", b"", 0o644),
+                ("dir/new", FILE, "", b"6", 0o640),
+                ("swap", LINK, "dir", b"", 0o777),
+            ],
+        )
+        .unwrap(),
+    ];
+    let [merged, copied, part] = ["merged", "copied", "part"].map(|name| folder.path().join(name));
+    for path in [&merged, &copied, &part] {
+        std::fs::create_dir(path).unwrap();
+    }
+    copy::merge(&lower, Path::new("/"), &copied).unwrap();
+    copy::merge(&lower, Path::new("/dir"), &part).unwrap();
+    overlay::mount_read_only(&lower, &merged).unwrap();
+    let [expected, found] = [&merged, &copied].map(|path| diff::tar(path, std::io::sink()).unwrap());
+    overlay::unmount(&merged).unwrap();
+    assert_eq!(found, expected);
+    assert_eq!(std::fs::read_dir(&part).unwrap().count(), 1);
+    assert_eq!(std::fs::read_to_string(part.join("new")).unwrap(), "6");
 }

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use engines::{EmbeddedOptions, open_embedded};
 use orchestrator::engine::Engine;
 use orchestrator::event::Event;
 use orchestrator::operations::OperationError;
+use runtime::state::layout::Layout;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::app::dry_run::DryRun;
 use crate::app::interrupts::Interrupts;
-use crate::args::global::ProgressStyle;
+use crate::args::global::{EngineChoice, ProgressStyle};
 use crate::args::{Environment, GlobalArgs, Settings};
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::diagnostic::Look;
@@ -39,7 +41,7 @@ impl App {
         let engine = match self.opened.get() {
             Some(engine) => engine.clone(),
             None => {
-                let engine = open(&self.settings)?;
+                let engine = open(&self.settings, &self.environment)?;
                 self.opened.get_or_init(|| engine).clone()
             }
         };
@@ -91,7 +93,30 @@ impl App {
     }
 }
 
-fn open(settings: &Settings) -> Result<Arc<dyn Engine>, CommandError> {
-    let _ = settings;
-    Err(CommandError::new(Kind::Environment, "this build has no engine"))
+/// Opens the engine that the flags and the environment ask for.
+fn open(settings: &Settings, environment: &Environment) -> Result<Arc<dyn Engine>, CommandError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(CommandError::new(Kind::Environment, "containers need root here, and you are not root")
+            .hint("run it with sudo: motet makes namespaces, mounts, links and control groups"));
+    }
+    let layout = match &settings.root {
+        Some(root) => Layout::under(root),
+        None => Layout::system(),
+    };
+    let docker_config = match environment.get("DOCKER_CONFIG") {
+        Some(folder) => Some(PathBuf::from(folder)),
+        None => environment.get("HOME").map(|home| PathBuf::from(home).join(".docker")),
+    };
+    let options = EmbeddedOptions {
+        no_bootstrap: settings.no_bootstrap,
+        ca_file: environment.get("SSL_CERT_FILE").map(PathBuf::from),
+        docker_config: docker_config.map(|folder| folder.join("config.json")),
+        ..EmbeddedOptions::default()
+    };
+    match settings.engine {
+        EngineChoice::Auto | EngineChoice::Embedded => open_embedded(layout, options).map_err(|error| {
+            let start = CommandError::new(Kind::Environment, error.message);
+            error.hints.into_iter().fold(start, CommandError::hint)
+        }),
+    }
 }

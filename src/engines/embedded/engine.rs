@@ -1,5 +1,7 @@
 //! The trait's methods, an act of the runtime each. The runtime blocks, so its acts run on threads made for that.
 
+use std::os::fd::OwnedFd;
+
 use async_trait::async_trait;
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
@@ -301,6 +303,11 @@ impl Engine for Embedded {
     async fn build_image(&self, spec: &BuildSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError> {
         let (options, spec, progress) = (self.options.clone(), spec.clone(), progress.clone());
         blocking(&self.rt, move |rt| images::build(rt, &options, &spec, progress)).await
+    }
+
+    async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
+        let progress = progress.clone();
+        blocking(&self.rt, move |rt| images::load(rt, archive, progress)).await
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -5,6 +5,7 @@ use std::error::Error;
 use orchestrator::engine::error::{EngineError, ErrorKind, Place};
 use runtime::OpenError;
 use runtime::acquire::AcquireError;
+use runtime::acquire::load::LoadError;
 use runtime::build::BuildError;
 use runtime::build::error::Reason;
 use runtime::container::create::CreateError;
@@ -226,6 +227,23 @@ pub(crate) fn acquire(name: &str, source: &AcquireError) -> EngineError {
     let mut told = error(acquire_kind(source), format!("image `{name}`"), act, source);
     told.hints.extend(source.hints());
     told
+}
+
+pub(crate) fn archive(source: &LoadError) -> EngineError {
+    let kind = match source {
+        LoadError::Store(source) => store_kind(source),
+        LoadError::Manifest(_) => ErrorKind::Unsupported,
+        LoadError::Open { .. }
+        | LoadError::Stage(_)
+        | LoadError::Extract(_)
+        | LoadError::NoImage
+        | LoadError::Member { .. }
+        | LoadError::Json { .. }
+        | LoadError::Digest { .. }
+        | LoadError::Layers
+        | LoadError::Unpack { .. } => ErrorKind::Failed,
+    };
+    error(kind, "the image archive".to_owned(), "load", source)
 }
 
 pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {

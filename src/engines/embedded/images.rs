@@ -1,5 +1,7 @@
 //! Images: found, acquired, built, removed.
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use orchestrator::engine::error::{EngineError, ErrorKind};
@@ -96,6 +98,12 @@ pub(crate) fn build(
     build::build(rt, &request, &Sink(progress))
         .map(|image| summary::image(&image))
         .map_err(|error| errors::build(name, &error))
+}
+
+pub(crate) fn load(rt: &Runtime, archive: OwnedFd, progress: ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
+    let images = acquire::load::load_from(rt, File::from(archive), &Sink(progress));
+    let images = images.map_err(|error| errors::archive(&error))?;
+    Ok(images.iter().map(summary::image).collect())
 }
 
 pub(crate) fn remove(rt: &Runtime, reference: &str) -> Result<(), EngineError> {

@@ -10,6 +10,8 @@ pub mod network;
 pub mod progress;
 pub mod volume;
 
+use std::os::fd::OwnedFd;
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -108,6 +110,13 @@ pub trait Engine: Send + Sync {
 
     /// Builds an image and tags it.
     async fn build_image(&self, spec: &BuildSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError>;
+
+    /// Brings every image of an archive (a docker archive or an OCI layout) into the store.
+    async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
+        let _ = (archive, progress);
+        let message = format!("the {} engine can't load archives", self.name());
+        Err(EngineError::new(ErrorKind::Unsupported, "image archive", message))
+    }
 
     /// Removes an image by reference; absent is success.
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError>;

@@ -1,5 +1,11 @@
 //! The embedded engine for real, as root: networks, names, published ports, streams and exec. This binary is also the
 //! keeper of its containers, so it has a main of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::exit,
+    reason = "a test with a main of its own: it fails by panic, says so itself, and hands on its keepers' codes"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,10 @@
 //! Containers for real, as root: this binary is also their keeper, so it has a main of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::exit,
+    reason = "a test with a main of its own: it fails by panic, says so itself, and hands on its keepers' codes"
+)]
 
 mod scratch;
 

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use crate::Runtime;
-use crate::acquire::load_from;
+use crate::acquire::{AcquireError, AcquireOptions, acquire, load_from};
 use crate::image::collect;
 use crate::image::config::ImageConfig;
 use crate::image::digest::Digest;
@@ -11,6 +11,7 @@ use crate::image::layers;
 use crate::image::reference::Reference;
 use crate::image::store::{self, StoreError};
 use crate::progress::Silent;
+use crate::registry::error::PullError;
 use crate::state::layout::Layout;
 
 fn scratch() -> (tempfile::TempDir, Runtime) {
@@ -137,4 +138,32 @@ fn what_a_killed_process_staged_is_collected_and_what_a_living_one_stages_is_not
     assert_eq!(crate::image::staging::collect(&rt).unwrap(), 1);
     assert!(living.path.exists());
     assert_eq!(std::fs::read_dir(rt.layout.staging()).unwrap().count(), 1);
+}
+
+#[test]
+fn many_at_once_load_the_same_image() {
+    let (_folder, rt) = scratch();
+    let bytes = docker(&[&archive(&[("a", &[1; 50_000])]), &archive(&[("b", b"22")])], "app:1");
+    let ids = std::thread::scope(|scope| {
+        let load = || load_from(&rt, Cursor::new(&bytes), &Silent).unwrap()[0].id;
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]));
+    let image = store::find(&rt, "app:1").unwrap().unwrap();
+    assert_eq!(image.size, 50_002);
+    assert_eq!(std::fs::read_dir(rt.layout.staging()).unwrap().count(), 0);
+    // Two layers and their two records, nothing half written.
+    assert_eq!(std::fs::read_dir(rt.layout.layers()).unwrap().count(), 4);
+}
+
+#[test]
+fn an_image_that_is_nowhere_says_why_and_what_to_do() {
+    let (_folder, rt) = scratch();
+    let error = acquire(&rt, "no-such-host.invalid/app", &AcquireOptions::default(), &Silent).unwrap_err();
+    let AcquireError::Pull { source: PullError::Name { registry }, .. } = &error else { panic!("{error}") };
+    assert_eq!(registry, "no-such-host.invalid");
+    let hints = error.hints().join("\n");
+    assert!(hints.contains("check the name") && hints.contains("cannot stand for it"), "{hints}");
+    assert!(matches!(acquire(&rt, "Wrong", &AcquireOptions::default(), &Silent), Err(AcquireError::Reference(_))));
 }

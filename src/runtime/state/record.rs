@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,8 +48,10 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> 
 /// Not synced: after a power cut the record may be an old one, and the next command rebuilds from what it finds.
 pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), RecordError> {
     let error = |source| RecordError::Io { act: "write", path: path.into(), source };
-    // Two processes may write the same record: each has its own file aside.
-    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    // Two processes, or two threads, may write the same record: each has its own file aside.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let aside = path.with_extension(format!("{}-{number}.new", std::process::id()));
     let bytes =
         serde_json::to_vec_pretty(record).map_err(|source| RecordError::Damaged { path: path.into(), source })?;
     File::create(&aside).and_then(|mut file| file.write_all(&bytes)).map_err(error)?;

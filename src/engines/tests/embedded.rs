@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::exit,
     reason = "a test with a main of its own: it fails by panic, says so itself, and hands on its keepers' codes"
 )]
 

@@ -30,24 +30,28 @@ pub fn hidden(args: &[OsString]) -> Option<i32> {
     }
 }
 
-/// `__keep LIB RUN ID`; standard output is the pipe to who started us, standard error the keeper's log.
+/// `__keep LIB RUN ID`; standard input is the lock of the act of starting, standard output the pipe to who started us,
+/// standard error the keeper's log.
 fn keep(args: &[OsString]) -> i32 {
     let [lib, run, id] = args else { return 125 };
-    let (Some(id), Ok(ready)) = (id.to_str(), detach()) else { return 125 };
+    let (Some(id), Ok((act, ready))) = (id.to_str(), detach()) else { return 125 };
     diary::begin();
     let layout = Layout { lib: PathBuf::from(lib), run: PathBuf::from(run) };
-    run::keep(&Runtime { layout: layout.into(), registry: std::sync::Arc::default() }, id, ready)
+    run::keep(&Runtime { layout: layout.into(), registry: std::sync::Arc::default() }, id, act, ready)
 }
 
-/// Leaves the terminal's session, so that no key press there reaches us, and takes the pipe from standard output.
-fn detach() -> io::Result<OwnedFd> {
+/// Leaves the terminal's session, so that no key press there reaches us, and takes the lock from standard input
+/// and the pipe from standard output.
+fn detach() -> io::Result<(OwnedFd, OwnedFd)> {
     // Fails only where we lead a group already.
     let _ = rustix::process::setsid();
     let ready = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3)?;
     rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
+    let act = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
+    rustix::stdio::dup2_stdin(&File::open("/dev/null")?)?;
     // Whatever a container is given must come from its record, not from who started it.
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
-    Ok(ready)
+    Ok((act, ready))
 }
 
 /// `__exec FD`: enters the container of the order at that descriptor, and waits for the program's end.

@@ -7,6 +7,7 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
+use orchestrator::engine::hold::Hold;
 use orchestrator::engine::image::{BuildSpec, ImageSummary, PullSpec};
 use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
@@ -20,6 +21,7 @@ use runtime::container::{create, kill, list, remove, rename, signal, start, stop
 use runtime::keeper::launch;
 use runtime::network::{self, NetworkError, NetworkRequest, Pool, ports};
 use runtime::state::network::NetworkRecord;
+use runtime::state::record::{self, RecordError};
 use runtime::volume::{self, VolumeRequest};
 use tokio::sync::mpsc;
 
@@ -99,6 +101,22 @@ fn is_same(found: &NetworkRecord, request: &NetworkRequest) -> bool {
 impl Engine for Embedded {
     fn name(&self) -> &'static str {
         "embedded"
+    }
+
+    async fn hold(&self, name: &str, waits: Box<dyn FnOnce() + Send>) -> Result<Hold, EngineError> {
+        let (path, name) = (self.rt.layout.hold(name), name.to_owned());
+        blocking(&self.rt, move |_| {
+            let failed = |error: RecordError| errors::hold(&name, &error);
+            let lock = match record::try_lock(&path).map_err(failed)? {
+                Some(lock) => lock,
+                None => {
+                    waits();
+                    record::lock(&path).map_err(failed)?
+                }
+            };
+            Ok(Hold::of(lock))
+        })
+        .await
     }
 
     async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError> {

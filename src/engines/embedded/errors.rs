@@ -20,6 +20,7 @@ use runtime::image::store::StoreError;
 use runtime::keeper::ready::{FailureKind, is_denied, sentence};
 use runtime::network::{AttachError, NetworkError};
 use runtime::registry::error::PullError;
+use runtime::state::record::RecordError;
 use runtime::volume::VolumeError;
 
 /// Makes an error; one of a missing privilege says so, and what to do.
@@ -184,6 +185,10 @@ pub(crate) fn exec(name: &str, source: &ExecError) -> EngineError {
 
 pub(crate) fn network(name: &str, act: &str, source: &NetworkError) -> EngineError {
     error(network_kind(source), format!("network `{name}`"), act, source)
+}
+
+pub(crate) fn hold(name: &str, source: &RecordError) -> EngineError {
+    error(ErrorKind::Failed, format!("the lock of `{name}`"), "take", source)
 }
 
 pub(crate) fn volume(name: &str, act: &str, source: &VolumeError) -> EngineError {

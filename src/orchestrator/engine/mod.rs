@@ -4,6 +4,7 @@ pub mod container;
 pub mod error;
 pub mod exec;
 pub mod fake;
+pub mod hold;
 pub mod image;
 pub mod log;
 pub mod network;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
 use error::{EngineError, ErrorKind};
 use exec::{ExecIo, ExecSpec};
+use hold::Hold;
 use image::{BuildSpec, ImageSummary, PullSpec};
 use log::{LogLine, LogQuery};
 use network::{NetworkSpec, NetworkSummary};
@@ -29,6 +31,14 @@ use volume::{VolumeSpec, VolumeSummary};
 pub trait Engine: Send + Sync {
     /// Name for people: `embedded`, `docker`.
     fn name(&self) -> &'static str;
+
+    /// Keeps other commands that hold `name` out while the result lives; calls `waits` before it waits for one.
+    ///
+    /// An engine without such a thing lets everybody in.
+    async fn hold(&self, name: &str, waits: Box<dyn FnOnce() + Send>) -> Result<Hold, EngineError> {
+        let _ = (name, waits);
+        Ok(Hold::default())
+    }
 
     /// Says, before anything is created, why these host ports can't be published: one error a port that is
     /// taken, naming the holder.

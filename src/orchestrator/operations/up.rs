@@ -39,6 +39,10 @@ pub async fn up(
     events: UnboundedSender<Event>,
 ) -> Result<UpReport, OperationError> {
     let mut options = options.clone();
+    // Two at once would each make what the other one makes. The look comes after the wait: it sees what that one made.
+    let waits = events.clone();
+    let text = format!("another command brings project `{}` up: waiting for it", project.name);
+    let _hold = engine.hold(&project.name, Box::new(move || drop(waits.send(Event::Warning(text))))).await?;
     let (desired, scope, mut observed) = look(&engine, project, &options).await?;
     let mut plan = plan_up(&desired, &observed, &scope, &options).map_err(OperationError::of)?;
     for text in &plan.warnings {

@@ -10,7 +10,7 @@ use crate::Runtime;
 use crate::container::list::{self, FindError};
 use crate::keeper::ready::{Ready, StartFailure};
 use crate::state::container::Status;
-use crate::state::record::{self, RecordError};
+use crate::state::record::{self, Lock, RecordError};
 use crate::sys::self_exe;
 
 /// Why a container could not be started.
@@ -41,7 +41,7 @@ pub fn start(rt: &Runtime, name: &str) -> Result<(), StartError> {
     let id = list::find_id(rt, name)?;
     let bundle = rt.layout.bundle(&id);
     // One who starts, renames or removes at a time.
-    let _act = record::lock(&bundle.act_lock()).map_err(|error| gone(error, name))?;
+    let act = record::lock(&bundle.act_lock()).map_err(|error| gone(error, name))?;
     let container = list::read(rt, &id)?.ok_or_else(|| FindError::NotFound { name: name.into() })?;
     match container.status.status {
         Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => return Ok(()),
@@ -49,7 +49,7 @@ pub fn start(rt: &Runtime, name: &str) -> Result<(), StartError> {
     }
     let name = container.record.name;
     let mut told = String::new();
-    spawn(rt, &id)
+    spawn(rt, &id, act)
         .and_then(|mut ready| ready.read_to_string(&mut told))
         .map_err(|source| StartError::Keeper { name: name.clone(), source })?;
     match serde_json::from_str(&told) {
@@ -70,13 +70,16 @@ fn gone(error: RecordError, name: &str) -> StartError {
 }
 
 /// Starts the keeper; returns the end of the pipe on which it tells.
-fn spawn(rt: &Runtime, id: &str) -> io::Result<File> {
+///
+/// The keeper holds the act's lock until the start has succeeded or failed, also when we are killed meanwhile: nobody
+/// starts or removes a container of which a keeper is about to make a running one.
+fn spawn(rt: &Runtime, id: &str, act: Lock) -> io::Result<File> {
     let text = |path: &std::path::Path| path.to_str().map(ToOwned::to_owned).ok_or(io::ErrorKind::InvalidFilename);
     let (lib, run) = (text(&rt.layout.lib)?, text(&rt.layout.run)?);
     let log = OpenOptions::new().create(true).append(true).open(rt.layout.bundle(id).keeper_log())?;
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let keeper = self_exe::command(&["__keep", &lib, &run, id])
-        .stdin(Stdio::null())
+        .stdin(Stdio::from(act.file))
         .stdout(Stdio::from(write))
         .stderr(Stdio::from(log))
         .env_clear()

@@ -67,7 +67,9 @@ enum Source {
 }
 
 /// Keeps a container from its start to its end; `ready` is told how the start went. Returns the exit code.
-pub fn keep(rt: &Runtime, id: &str, ready: OwnedFd) -> i32 {
+///
+/// `act` is the lock of the act of starting: it is let go once the start has succeeded or failed.
+pub fn keep(rt: &Runtime, id: &str, act: OwnedFd, ready: OwnedFd) -> i32 {
     let mut ready = Some(File::from(ready));
     let mut tell = |message: &Ready| {
         // Once; whoever started us may be gone by now.
@@ -77,7 +79,9 @@ pub fn keep(rt: &Runtime, id: &str, ready: OwnedFd) -> i32 {
             let _ = pipe.write_all(&text);
         }
     };
-    match begin(rt, id) {
+    let begun = begin(rt, id);
+    drop(act);
+    match begun {
         Ok(mut keeper) => {
             tell(&Ready::Running);
             keeper.serve();

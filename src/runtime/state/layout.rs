@@ -140,6 +140,11 @@ impl Layout {
         self.volumes().join(name).join("_data")
     }
 
+    /// The lock that commands take for a name of theirs, so that one at a time changes what bears it.
+    pub fn hold(&self, name: &str) -> PathBuf {
+        self.run.join(format!("hold-{}.lock", name.replace('/', "%2F")))
+    }
+
     /// The lock of a kind of object (`names`, `networks`, `volumes`, `ports`, `store`).
     pub fn lock(&self, kind: &str) -> PathBuf {
         self.lib.join(format!("{kind}.lock"))

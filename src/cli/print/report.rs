@@ -20,7 +20,7 @@ const DRY_RUN: &str = " DRY-RUN MODE - ";
 
 enum Dress<'p> {
     Rows(Rows<'p>),
-    Plain,
+    Plain(plain::Lines),
     Json,
     Quiet,
 }
@@ -40,9 +40,9 @@ impl<'p> Reporter<'p> {
         let can_redraw = printer.is_terminal(stream) && settings.ansi != AnsiChoice::Never;
         let dress = match style {
             // Nothing takes time in a dry run, and every line says what it is.
-            ProgressStyle::Auto | ProgressStyle::Tty if settings.dry_run => Dress::Plain,
+            ProgressStyle::Auto | ProgressStyle::Tty if settings.dry_run => Dress::Plain(plain::Lines::default()),
             ProgressStyle::Auto | ProgressStyle::Tty if can_redraw => Dress::Rows(Rows::new(printer, stream)),
-            ProgressStyle::Auto | ProgressStyle::Tty | ProgressStyle::Plain => Dress::Plain,
+            ProgressStyle::Auto | ProgressStyle::Tty | ProgressStyle::Plain => Dress::Plain(plain::Lines::default()),
             ProgressStyle::Json => Dress::Json,
             ProgressStyle::Quiet => Dress::Quiet,
         };
@@ -54,14 +54,14 @@ impl<'p> Reporter<'p> {
         let line = match &mut self.dress {
             Dress::Rows(rows) => return rows.event(event),
             Dress::Json => json::line(event),
-            Dress::Plain | Dress::Quiet if matches!(event, Event::Warning(_)) => {
+            Dress::Plain(_) | Dress::Quiet if matches!(event, Event::Warning(_)) => {
                 if let Event::Warning(text) = event {
                     self.printer.warn(text);
                 }
                 None
             }
-            Dress::Plain if self.dry_run => plain::line(event).map(|line| format!("{DRY_RUN}{line}")),
-            Dress::Plain => plain::line(event),
+            Dress::Plain(lines) if self.dry_run => lines.line(event).map(|line| format!("{DRY_RUN}{line}")),
+            Dress::Plain(lines) => lines.line(event),
             Dress::Quiet => None,
         };
         if let Some(line) = line {

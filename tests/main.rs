@@ -3,6 +3,9 @@
 //! A scenario asserts state, not output, never sleeps, and cleans up after itself. What a host lacks (root,
 //! overlayfs, nf_tables) is named and the scenario skipped.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that can't go on fails, and says what it skips")]
+#![expect(clippy::disallowed_methods, reason = "the suite runs the program in environments of its own making")]
+
 mod support {
     //! The vocabulary of scenarios.
     pub mod checks;

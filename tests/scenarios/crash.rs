@@ -50,7 +50,7 @@ fn a_killed_keeper_leaves_nothing_unsupervised_and_up_brings_it_back() {
     let host = Host::with("keeperless", THREE);
     host.motet(&["up", "-d"]).success();
     let id = host.container("keeperless-c-1")["ID"].as_str().unwrap().to_owned();
-    let init = host.init_pid(&id);
+    let init = host.init_pid(&id).unwrap();
     signal(host.keeper_pid(&id), rustix::process::Signal::KILL);
     until("its program is gone too", || !std::path::Path::new(&format!("/proc/{init}")).exists());
     assert_eq!(host.container("keeperless-c-1")["State"], "exited");
@@ -72,5 +72,27 @@ fn many_commands_at_once_end_in_one_valid_state() {
     }
     checks::only_these_run(&host, &["crowd-a-1", "crowd-b-1", "crowd-c-1"]);
     host.motet(&["down"]).success();
+    host.must_be_clean();
+}
+
+#[test]
+fn a_network_half_made_or_half_removed_is_cleared_by_the_next_command() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with("half", THREE);
+    host.motet(&["up", "-d"]).success();
+    host.motet(&["rm", "-s", "-f"]).success();
+    let networks = host.root.join("lib/networks");
+    let network = std::fs::read_dir(&networks).unwrap().next().unwrap().unwrap().path();
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(network.join("network.json")).unwrap()).unwrap();
+    let link = std::path::Path::new("/sys/class/net").join(record["bridge"].as_str().unwrap());
+    assert!(link.exists());
+    // As a kill leaves it in the middle of `down`, and another in the middle of `up`.
+    std::fs::rename(&network, network.with_extension("leaving")).unwrap();
+    std::fs::create_dir(networks.join("0".repeat(64))).unwrap();
+    host.motet(&["down"]).success();
+    assert!(!link.exists());
     host.must_be_clean();
 }

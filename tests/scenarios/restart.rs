@@ -33,12 +33,10 @@ fn a_killed_program_comes_back_under_always_but_not_after_stop() {
     let host = Host::with("always", "services: { web: { image: 'stand-in:1', command: sleep 1000, restart: always } }");
     host.motet(&["up", "-d"]).success();
     let id = host.container("always-web-1")["ID"].as_str().unwrap().to_owned();
-    let first = host.init_pid(&id);
+    let first = host.init_pid(&id).unwrap();
     signal(first, rustix::process::Signal::KILL);
-    until("it runs again", || {
-        let container = host.container("always-web-1");
-        container["State"] == "running" && host.init_pid(&id) != first
-    });
+    until("it runs again", || host.init_pid(&id).is_some_and(|pid| pid != first));
+    assert_eq!(host.container("always-web-1")["State"], "running");
     host.motet(&["stop"]).success();
     assert_eq!(host.container("always-web-1")["State"], "exited");
     host.motet(&["down"]).success();

@@ -150,12 +150,12 @@ impl Host {
             .clone()
     }
 
-    /// Pid of the first process of a container, as the host sees it.
+    /// Pid of the first process of a container, as the host sees it; `None`: it does not run.
     #[track_caller]
-    pub fn init_pid(&self, id: &str) -> i32 {
+    pub fn init_pid(&self, id: &str) -> Option<i32> {
         let status = self.record(id, "status.json");
-        let pid = status.pointer("/status/Running/init/pid").and_then(serde_json::Value::as_i64);
-        i32::try_from(pid.unwrap_or_else(|| panic!("not running: {status}"))).unwrap()
+        let pid = status.pointer("/status/Running/init/pid").and_then(serde_json::Value::as_i64)?;
+        Some(i32::try_from(pid).unwrap())
     }
 
     /// Pid of a container's keeper.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Runtime;
@@ -161,9 +162,10 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
 fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<(), NetworkError> {
     let endpoints = rt.layout.endpoints(&network.id);
     std::fs::create_dir_all(&endpoints).map_err(kernel("create", &endpoints.to_string_lossy()))?;
-    bridge::make(socket, network)?;
-    // The record comes last: without it there is no network, and a kill before here leaves one unnamed folder.
+    // The record before the link: after a kill in between there is a network, whose link the next attach makes. The
+    // other way round there would be a link that nobody knows.
     record::write(&rt.layout.network(&network.id), network)?;
+    bridge::make(socket, network)?;
     firewall::add_network(rt, network).map_err(kernel("set the firewall for", &network.name))
 }
 
@@ -180,18 +182,54 @@ pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
     if !users.is_empty() {
         return Err(NetworkError::InUse { name: network.name, containers: users });
     }
+    // From here on it is no network any more; what a kill leaves of it, the next listing clears away.
+    let folder = rt.layout.networks().join(&network.id);
+    let leaving = rt.layout.leaving_network(&network.id);
+    std::fs::rename(&folder, &leaving).map_err(kernel("remove", &folder.to_string_lossy()))?;
+    clear(rt, &network, &leaving)
+}
+
+/// Takes away what a network that is none any more has in the kernel, and last what tells of it.
+fn clear(rt: &Runtime, network: &NetworkRecord, leaving: &Path) -> Result<(), NetworkError> {
     let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
     bridge::remove(&mut socket, &network.bridge).map_err(kernel("remove the link", &network.bridge))?;
-    let folder = rt.layout.networks().join(&network.id);
-    std::fs::remove_dir_all(&folder).map_err(kernel("remove", &folder.to_string_lossy()))?;
-    firewall::remove_network(rt, &network).map_err(kernel("clear the firewall of", &network.name))
+    firewall::remove_network(rt, network).map_err(kernel("clear the firewall of", &network.name))?;
+    std::fs::remove_dir_all(leaving).map_err(kernel("remove", &leaving.to_string_lossy()))
+}
+
+/// Clears away what killed commands have left: networks half made or half removed. Whoever makes or removes one now
+/// holds the lock: then it is for the next one to do.
+fn mend(rt: &Runtime, folders: &[String]) {
+    let Ok(Some(_networks)) = record::try_lock(&rt.layout.lock("networks")) else { return };
+    for folder in folders {
+        let path = rt.layout.networks().join(folder);
+        match record::read::<NetworkRecord>(&rt.layout.network(folder)) {
+            Ok(Some(network)) if path == rt.layout.leaving_network(&network.id) => {
+                if let Err(error) = clear(rt, &network, &path) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot clear away a removed network");
+                }
+            }
+            // It has got its record meanwhile.
+            Ok(Some(_)) => {}
+            // No record yet, so no link either.
+            Ok(None) | Err(_) => drop(std::fs::remove_dir_all(&path)),
+        }
+    }
 }
 
 /// Returns every network, by name.
 pub fn list(rt: &Runtime) -> Result<Vec<NetworkRecord>, NetworkError> {
     let mut networks = Vec::new();
+    let mut left = Vec::new();
     for id in names_in(&rt.layout.networks())? {
-        networks.extend(record::read::<NetworkRecord>(&rt.layout.network(&id))?);
+        let is_network = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match record::read::<NetworkRecord>(&rt.layout.network(&id))? {
+            Some(network) if is_network => networks.push(network),
+            Some(_) | None => left.push(id),
+        }
+    }
+    if !left.is_empty() {
+        mend(rt, &left);
     }
     networks.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(networks)
@@ -223,7 +261,7 @@ pub fn endpoints(rt: &Runtime, network: &str) -> Result<Vec<EndpointRecord>, Net
 }
 
 /// Returns the sorted names in a folder; none when it is not there.
-pub(crate) fn names_in(folder: &std::path::Path) -> Result<Vec<String>, NetworkError> {
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, NetworkError> {
     let error = kernel("read", &folder.to_string_lossy());
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,

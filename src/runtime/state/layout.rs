@@ -115,6 +115,11 @@ impl Layout {
         self.networks().join(id).join("network.json")
     }
 
+    /// Where a network's folder is while the network is being removed: it is none any more, and must still be cleared.
+    pub fn leaving_network(&self, id: &str) -> PathBuf {
+        self.networks().join(format!("{id}.leaving"))
+    }
+
     /// The leases of one network: one file a container, `endpoints/<container id>.json`.
     pub fn endpoints(&self, network: &str) -> PathBuf {
         self.networks().join(network).join("endpoints")

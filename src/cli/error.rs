@@ -131,11 +131,17 @@ fn kind_of(failure: &Failure) -> Kind {
             "build" => Kind::Build,
             "image" | "pull_policy" => Kind::Pull,
             "healthcheck" | "depends_on" | "command" | "entrypoint" => Kind::Start,
+            // Of a service as a whole: its container could not be made or started, or did not get ready.
+            "" if is_service(failure.path.as_deref()) => Kind::Start,
             _ if failure.error.place.is_some() => Kind::Build,
             _ if failure.error.kind == ErrorKind::Unavailable => Kind::Environment,
             _ => Kind::Failed,
         },
     }
+}
+
+fn is_service(path: Option<&str>) -> bool {
+    path.is_some_and(|path| path.starts_with("services."))
 }
 
 #[cfg(test)]
@@ -151,6 +157,7 @@ mod tests {
         assert_eq!(kind(ErrorKind::Failed, "services.web.build"), Kind::Build);
         assert_eq!(kind(ErrorKind::Unavailable, "services.web.image"), Kind::Pull);
         assert_eq!(kind(ErrorKind::Failed, "services.db.healthcheck"), Kind::Start);
+        assert_eq!(kind(ErrorKind::Failed, "services.web"), Kind::Start);
         assert_eq!(kind(ErrorKind::Conflict, "services.web.ports[0]"), Kind::Conflict);
         assert_eq!(kind(ErrorKind::Denied, "services.web.image"), Kind::Environment);
         assert_eq!(kind(ErrorKind::Failed, "networks.x"), Kind::Failed);

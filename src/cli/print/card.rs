@@ -1,7 +1,10 @@
 //! The failure card: what failed, where in the file that comes from, what was written meanwhile, what was left
 //! behind, how to mend it.
 
+use std::ops::Range;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Snippet};
+use compose::Span;
 use orchestrator::engine::error::Place;
 use orchestrator::event::Failure;
 use orchestrator::operations::{Leftover, OperationError};
@@ -70,7 +73,8 @@ fn card(failure: &Failure, project: Option<&LoadedProject>, left: Option<&str>, 
         && let Some(span) = loaded.project.span(path)
         && let Some(source) = loaded.sources.get(span.file)
     {
-        let mark = AnnotationKind::Primary.span(diagnostic::range(span, &source.text));
+        let range = diagnostic::range(span, &source.text);
+        let mark = AnnotationKind::Primary.span(key_of_block(&source.text, span).unwrap_or(range));
         let snippet = Snippet::source(source.text.as_str()).path(look.path(&source.path)).fold(true);
         group = group.element(snippet.annotation(mark.label(format!("{path} asks for it"))));
     }
@@ -89,6 +93,18 @@ fn card(failure: &Failure, project: Option<&LoadedProject>, left: Option<&str>, 
         group = group.element(Level::HELP.message(hint));
     }
     look.renderer().render(&[group]) + "\n"
+}
+
+/// Returns the key above a block of several lines: that stands for it better than its first line does.
+fn key_of_block(text: &str, block: Span) -> Option<Range<usize>> {
+    let block = block.start as usize..block.end as usize;
+    if !text.get(block.clone())?.trim_end().contains('\n') {
+        return None;
+    }
+    let line = text[..block.start].trim_end().strip_suffix(':')?;
+    let start = line.rfind('\n').map_or(0, |at| at + 1);
+    let start = start + (line[start..].len() - line[start..].trim_start().len());
+    (start < line.len()).then_some(start..line.len())
 }
 
 fn left_behind(left: &[Leftover]) -> Option<String> {
@@ -119,7 +135,7 @@ fn with_place<'a>(group: Group<'a>, place: &'a Place) -> Group<'a> {
 
 #[cfg(test)]
 mod tests {
-    use compose::{Project, SourceMap, Span};
+    use compose::{Project, SourceMap};
     use expect_test::{Expect, expect};
     use orchestrator::engine::error::{EngineError, ErrorKind};
     use orchestrator::event::ResourceKind;
@@ -132,7 +148,10 @@ mod tests {
         let mut sources = SourceMap::default();
         let file = sources.add("/shop/compose.yaml".into(), FILE.into());
         let mut project = Project { name: "shop".into(), ..Project::default() };
-        for (path, part) in [("services.web.build", "build"), ("services.web.ports[0]", "\"18181:80\"")] {
+        let web = &FILE[FILE.find("build").unwrap()..];
+        for (path, part) in
+            [("services.web", web), ("services.web.build", "build"), ("services.web.ports[0]", "\"18181:80\"")]
+        {
             let start = FILE.find(part).unwrap();
             let span = Span { file, start: start as u32, end: (start + part.len()) as u32 };
             project.spans.insert(path.into(), span);
@@ -194,6 +213,19 @@ mod tests {
               = note: left behind: Container shop-db-1 (running); `down` takes them away
         "#]],
         );
+    }
+
+    #[test]
+    fn a_service_as_a_whole_is_shown_by_its_name() {
+        let error =
+            EngineError::new(ErrorKind::Failed, "container `shop-web-1`", "cannot start container `shop-web-1`");
+        check(Failure::new(error, Some("services.web".into())).into(), expect![[r#"
+            error: cannot start container `shop-web-1`
+             --> compose.yaml:2:3
+              |
+            2 |   web:
+              |   ^^^ services.web asks for it
+        "#]]);
     }
 
     #[test]

@@ -263,6 +263,7 @@ pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {
         told.kind = acquire_kind(source);
         told.hints.extend(source.hints());
     }
+    told.hints.extend(source.hint().map(str::to_owned));
     told.place = place;
     told.output = source.output().to_vec();
     told

@@ -63,8 +63,8 @@ pub fn plan_down(
     let mut removals = Vec::new();
     for container in &going {
         let step = Step::RemoveContainer { container: known(container), anonymous_volumes: options.volumes };
-        let path = Some(format!("services.{}", container.identity.service));
-        let remove = plan.add(step, Cause::Down, path);
+        // No path: what can't be removed is not to be mended in the file.
+        let remove = plan.add(step, Cause::Down, None);
         if let Some(stop) = stops.get(&container.summary.name) {
             plan.after(remove, *stop);
         }

@@ -47,7 +47,11 @@ pub enum Reason {
         #[source]
         source: std::io::Error,
     },
-    #[error("the build context `{path}` is not a folder that can be read")]
+    #[error("there is no Dockerfile `{path}`")]
+    NoDockerfile { path: PathBuf },
+    #[error("there is no folder `{path}`")]
+    NoContext { path: PathBuf },
+    #[error("cannot read the build context `{path}`")]
     Context {
         path: PathBuf,
         #[source]
@@ -59,7 +63,7 @@ pub enum Reason {
     NoStage { name: String, hint: String },
     #[error("{0} is not supported yet")]
     Unsupported(String),
-    #[error("cannot get the base image `{reference}`: {source}")]
+    #[error("{source}")]
     Base {
         reference: String,
         #[source]
@@ -97,6 +101,19 @@ impl BuildError {
     /// Makes an error of no place.
     pub fn nowhere(reason: Reason) -> Self {
         Self { place: None, reason }
+    }
+
+    /// Says how to mend it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match &self.reason {
+            Reason::NoDockerfile { .. } => {
+                Some("a Dockerfile of another name or place is given by `dockerfile:` below `build:`")
+            }
+            Reason::NoContext { .. } => {
+                Some("`build:` names the folder of the Dockerfile, from the folder of the Compose file")
+            }
+            _ => None,
+        }
     }
 
     /// Returns the exit code of a command that failed.

@@ -1,6 +1,7 @@
 //! What a build is asked for, and the build itself: read, plan, carry out, put the image into the store.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::Runtime;
@@ -130,7 +131,13 @@ pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
         .map(|tag| Reference::parse(tag).map_err(|error| BuildError::nowhere(Reason::Store(error.into()))))
         .collect::<Result<_, _>>()?;
     let root = request.context.canonicalize().and_then(|root| std::fs::read_dir(&root).map(|_| root));
-    let root = root.map_err(|source| BuildError::nowhere(Reason::Context { path: request.context.clone(), source }))?;
+    let root = root.map_err(|source| {
+        let path = request.context.clone();
+        BuildError::nowhere(match source.kind() {
+            ErrorKind::NotFound => Reason::NoContext { path },
+            _ => Reason::Context { path, source },
+        })
+    })?;
     let (name, path, text) = read(&root, &request.dockerfile)?;
     let dockerfile = decode::dockerfile(&text).map_err(|error| BuildError {
         place: Some(place(&name, &text, error.line)),
@@ -167,8 +174,13 @@ fn read(root: &Path, source: &DockerfileSource) -> Result<(String, Option<PathBu
         DockerfileSource::Inline(text) => Ok(("Dockerfile".to_owned(), None, text.clone())),
         DockerfileSource::Path(path) => {
             let full = root.join(path);
-            let bytes = std::fs::read(&full)
-                .map_err(|source| BuildError::nowhere(Reason::Dockerfile { path: full.clone(), source }))?;
+            let bytes = std::fs::read(&full).map_err(|source| {
+                let path = full.clone();
+                BuildError::nowhere(match source.kind() {
+                    ErrorKind::NotFound => Reason::NoDockerfile { path },
+                    _ => Reason::Dockerfile { path, source },
+                })
+            })?;
             Ok((path.display().to_string(), Some(full), String::from_utf8_lossy(&bytes).into_owned()))
         }
     }
@@ -188,7 +200,7 @@ fn ignore(root: &Path, dockerfile: Option<&Path>) -> Result<Ignore, BuildError> 
                     BuildError::nowhere(Reason::Syntax(format!("`{}`: {message}", path.display())))
                 });
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(BuildError::nowhere(Reason::Context { path, source })),
         }
     }

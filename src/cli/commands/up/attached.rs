@@ -65,7 +65,11 @@ pub(crate) async fn run(
     let (sender, events) = unbounded_channel();
     let bringing_up = up(engine, &loaded.project, up_options, sender);
     match session.drive(bringing_up, events, None).await {
-        Driven::Done(Ok(report)) => print_urls(app, &report),
+        Driven::Done(Ok(report)) => {
+            // Below the rows, not above them.
+            session.reporter.finish();
+            print_urls(app, &report);
+        }
         Driven::Done(Err(error)) => {
             session.reporter.finish();
             return Err(CommandError::operation(error, Some(loaded)));
@@ -75,7 +79,6 @@ pub(crate) async fn run(
             return Err(CommandError::silent(Kind::Interrupted));
         }
     }
-    session.reporter.finish();
     match session.stay().await {
         Stayed::AllEnded => Ok(()),
         Stayed::Interrupted => {

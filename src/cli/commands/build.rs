@@ -49,6 +49,10 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         }
         return Ok(());
     }
+    if loaded.project.services.values().all(|service| service.build.is_none()) {
+        app.printer.note("No services to build");
+        return Ok(());
+    }
     let engine = app.engine()?;
     let options = BuildOptions {
         services: args.services,

@@ -19,13 +19,16 @@ pub(crate) fn check(names: &[String], project: &Project) -> Result<(), CommandEr
 /// Makes the error for a service that is not there.
 pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> CommandError {
     let error = CommandError::new(Kind::Failed, format!("no such service: {name}"));
+    let known: Vec<&str> = known.collect();
     let closest = known
+        .iter()
         .map(|other| (strsim::jaro_winkler(name, other), other))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match closest {
         Some((_, other)) => error.hint(format!("did you mean `{other}`?")),
-        None => error,
+        None if known.is_empty() => error,
+        None => error.hint(format!("there are {}", known.join(", "))),
     }
 }
 
@@ -43,7 +46,7 @@ mod tests {
         }
         let error = check(&["web".into(), "databse".into()], &project).unwrap_err();
         assert_eq!(error.hints, ["did you mean `database`?"]);
-        assert!(check(&["zzz".into()], &project).unwrap_err().hints.is_empty());
+        assert_eq!(check(&["zzz".into()], &project).unwrap_err().hints, ["there are database, web"]);
         assert!(check(&["w*".into()], &project).is_ok());
     }
 }

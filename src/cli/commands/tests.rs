@@ -108,6 +108,27 @@ async fn a_service_that_cannot_start_is_shown_where_the_file_asks_for_it() {
 }
 
 #[tokio::test]
+async fn exit_codes_tell_a_start_that_fails_from_a_service_that_does_not_run() {
+    let bench = Bench::new("services: { web: { image: 'app:1', command: gunicorn } }");
+    assert_eq!(bench.motet("exec -T web true").await.code, 1);
+    bench.engine.set_behaviour("web-1", Behaviour::CannotStart("cannot run `gunicorn`: no such program".into()));
+    let outcome = bench.motet("up").await;
+    assert_eq!(outcome.code, 7);
+    assert_eq!(outcome.err.matches("no such program").count(), 1, "{}", outcome.err);
+    bench.motet("create").await;
+    assert_eq!(bench.motet("exec -T web true").await.code, 1);
+}
+
+#[tokio::test]
+async fn nothing_to_do_is_said() {
+    let bench = Bench::new(TWO);
+    let down = bench.motet("down").await;
+    assert_eq!((down.code, down.err.as_str()), (0, "warning: no resource found to remove for project `shop`\n"));
+    let build = bench.motet("build").await;
+    assert_eq!((build.code, build.err.as_str()), (0, "No services to build\n"));
+}
+
+#[tokio::test]
 async fn the_life_of_a_project() {
     let bench = Bench::new(TWO);
     let up = bench.motet("up -d").await;

@@ -95,10 +95,11 @@ fn card(failure: &Failure, project: Option<&LoadedProject>, left: Option<&str>, 
     look.renderer().render(&[group]) + "\n"
 }
 
-/// Returns the key above a block of several lines: that stands for it better than its first line does.
+/// Returns the key of a mapping, or of a list of several lines: it stands for them better than their first line does.
 fn key_of_block(text: &str, block: Span) -> Option<Range<usize>> {
     let block = block.start as usize..block.end as usize;
-    if !text.get(block.clone())?.trim_end().contains('\n') {
+    let value = text.get(block.clone())?.trim_end();
+    if !value.starts_with('{') && !value.contains('\n') {
         return None;
     }
     let line = text[..block.start].trim_end().strip_suffix(':')?;
@@ -219,13 +220,16 @@ mod tests {
     fn a_service_as_a_whole_is_shown_by_its_name() {
         let error =
             EngineError::new(ErrorKind::Failed, "container `shop-web-1`", "cannot start container `shop-web-1`");
-        check(Failure::new(error, Some("services.web".into())).into(), expect![[r#"
+        check(
+            Failure::new(error, Some("services.web".into())).into(),
+            expect![[r#"
             error: cannot start container `shop-web-1`
              --> compose.yaml:2:3
               |
             2 |   web:
               |   ^^^ services.web asks for it
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub async fn down(
     for text in &plan.warnings {
         let _ = events.send(Event::Warning(text.clone()));
     }
+    if plan.ids().next().is_none() {
+        let _ = events.send(Event::Warning(format!("no resource found to remove for project `{project_name}`")));
+    }
     let execution = execute(engine, &plan, None, events).await;
     OperationError::check(execution)
 }

@@ -42,18 +42,17 @@ pub fn pick<'a>(
         return Ok(container);
     }
     let which = index.map_or(String::new(), |index| format!(" container #{index}"));
-    let kind = if of_service().any(|container| wanted(&container)) { ErrorKind::Conflict } else { ErrorKind::NotFound };
     let state =
         of_service().find(wanted).map(|container| crate::plan::state_word(&container.summary.state).to_lowercase());
     let error = match state {
         Some(state) => EngineError::new(
-            kind,
+            ErrorKind::Failed,
             format!("service `{service}`"),
             format!("service `{service}` is not running{which}: it is {state}"),
         )
         .hint(format!("`start {service}` starts it, `logs {service}` shows what it wrote")),
         None => EngineError::new(
-            kind,
+            ErrorKind::NotFound,
             format!("service `{service}`"),
             format!("service `{service}` is not running{which}: it has no container"),
         )

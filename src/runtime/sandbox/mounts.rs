@@ -161,6 +161,8 @@ pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'
             (SandboxMount::Bind { target, .. } | SandboxMount::Tmpfs { target, .. }, _) => (target, Missing::Directory),
         };
         let failed = |step, error: io::Error| LaunchError::io(step, target.clone(), &error);
+        let is_new = matches!(source, Source::None)
+            && fd::locate(root, Path::new(target), Missing::Fail).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
         let place = fd::locate(root, Path::new(target), missing).map_err(|error| failed(Step::MountPoint, error))?;
         let at_root = fd::same_file(place.as_fd(), root).map_err(|error| failed(Step::MountPoint, error))?;
         if at_root {
@@ -170,7 +172,7 @@ pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'
         let tree = match source {
             Source::Tree { tree, .. } => tree,
             Source::None => {
-                made = tmpfs(mount, place.as_fd()).map_err(|error| failed(Step::Mount, error))?;
+                made = tmpfs(mount, (!is_new).then_some(place.as_fd())).map_err(|error| failed(Step::Mount, error))?;
                 &made
             }
         };
@@ -179,8 +181,9 @@ pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'
     Ok(())
 }
 
-/// Makes a file system in memory with the caller's options; its mode is that of the folder it covers where none is asked for.
-fn tmpfs(mount: &SandboxMount, place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// Makes a file system in memory with the caller's options. Where no mode is asked for it is that of the folder of the
+/// image that it covers, else open to all, as with Docker.
+fn tmpfs(mount: &SandboxMount, covers: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
     let SandboxMount::Tmpfs { size, mode, options, read_only, .. } = mount else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
@@ -211,7 +214,10 @@ fn tmpfs(mount: &SandboxMount, place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mode = match mode {
         Some(mode) => Some(format!("{mode:o}")),
         None if keys.iter().any(|(key, _)| *key == "mode") => None,
-        None => Some(format!("{:o}", rustix::fs::fstat(place)?.st_mode & 0o7777)),
+        None => match covers {
+            Some(folder) => Some(format!("{:o}", rustix::fs::fstat(folder)?.st_mode & 0o7777)),
+            None => Some("1777".to_owned()),
+        },
     };
     if let Some(mode) = &mode {
         keys.push(("mode", Some(mode)));

@@ -284,7 +284,7 @@ fn a_passwd_that_is_a_fifo_is_refused_at_once() {
 fn memory_file_systems_and_a_read_only_root_are_as_asked() {
     alone("memory_file_systems_and_a_read_only_root_are_as_asked", || {
         let scratch = Scratch::new();
-        let line = "touch /x; touch /run/y && stat -c %a /run; grep -E ' /(run|dev/shm) ' /proc/self/mountinfo | \
+        let line = "touch /x; touch /run/y && stat -c %a /run; stat -c 'new %a' /new; grep -E ' /(run|dev/shm) ' /proc/self/mountinfo | \
                     while read a b c d point options rest; do echo $point $options; done";
         let mut spec = scratch
             .shell(&line.replace("grep -E ' /(run|dev/shm) ' /proc/self/mountinfo |", "cat /proc/self/mountinfo |"));
@@ -296,10 +296,18 @@ fn memory_file_systems_and_a_read_only_root_are_as_asked() {
             options: vec!["exec".to_owned()],
             read_only: false,
         });
+        spec.mounts.push(SandboxMount::Tmpfs {
+            target: "/new".to_owned(),
+            size: None,
+            mode: None,
+            options: Vec::new(),
+            read_only: false,
+        });
         let (_, text) = run(&spec);
         for line in [
             "touch: /x: Read-only file system",
             "1770",
+            "new 1777",
             "/run rw,nosuid,nodev,relatime",
             "/dev/shm rw,nosuid,nodev,noexec,relatime",
             "/proc rw,nosuid,nodev,noexec,relatime",

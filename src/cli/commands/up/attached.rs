@@ -69,6 +69,7 @@ pub(crate) async fn run(
             // Below the rows, not above them.
             session.reporter.finish();
             print_urls(app, &report);
+            session.is_up = true;
         }
         Driven::Done(Err(error)) => {
             session.reporter.finish();
@@ -131,6 +132,8 @@ struct Session<'a> {
     ended: BTreeMap<ContainerId, bool>,
     /// First exit code of each service.
     codes: BTreeMap<String, i32>,
+    /// All has been started: from now on a container's failure is no longer told by the operation.
+    is_up: bool,
     /// Code of the container whose end ends all.
     last_word: Option<i32>,
 }
@@ -160,6 +163,7 @@ impl<'a> Session<'a> {
             heard,
             ended: BTreeMap::new(),
             codes: BTreeMap::new(),
+            is_up: false,
             last_word: None,
         })
     }
@@ -319,7 +323,9 @@ impl<'a> Session<'a> {
                 }
             }
             ContainerState::Dead { reason } => {
-                self.app.printer.warn(&format!("`{name}` is dead: {reason}"));
+                if self.is_up {
+                    self.app.printer.warn(&format!("`{name}` is dead: {reason}"));
+                }
                 self.ended.insert(attachment.id.clone(), true);
             }
             ContainerState::Removed => {

@@ -91,3 +91,30 @@ fn a_failing_run_names_its_line_and_shows_its_output_and_leaves_nothing() {
     let staging = std::fs::read_dir(host.root.join("lib/store/staging")).unwrap().count();
     assert_eq!(staging, 0, "a failed build leaves nothing half-made");
 }
+
+#[test]
+fn run_has_a_network_of_its_own_that_goes_with_the_build() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("private");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    host.write(
+        "Dockerfile",
+        &format!(
+            "FROM stand-in:1
+RUN nc -w 1 127.0.0.1 {port} </dev/null && echo host > /reached || echo nobody > /reached
+RUN ip -4 addr show eth0 | grep -c inet > /addresses
+"
+        ),
+    );
+    host.motet(&["up", "-d"]).success();
+    assert_eq!(host.shell("web", "cat /reached /addresses"), "nobody\n1", "the host's loopback is not the step's");
+    host.motet(&["down"]).success();
+    host.must_be_clean();
+    // The host's network is the Compose file's to give, not the Dockerfile's to take.
+    host.write("Dockerfile", "FROM stand-in:1\nRUN --network=host true\n");
+    host.motet(&["build"]).failure().names(&["Dockerfile:2", "--network=host"]);
+    host.must_be_clean();
+}

@@ -89,6 +89,7 @@ fn network_request(spec: &NetworkSpec) -> NetworkRequest {
         ipv4: spec.ipv4,
         ipv6: spec.ipv6,
         labels: spec.labels.clone(),
+        owner: None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::acquire::AcquireError;
 use crate::build::cache::CacheError;
 use crate::build::context::SelectError;
 use crate::image::store::StoreError;
+use crate::network::NetworkError;
 use crate::snapshot::diff::DiffError;
 
 /// A line of a Dockerfile.
@@ -57,6 +58,8 @@ pub enum Reason {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot give the step a network")]
+    Network(#[source] NetworkError),
     #[error("{0}")]
     Syntax(String),
     #[error("no stage `{name}`{hint}")]

@@ -12,6 +12,7 @@ use crate::build::error::Reason;
 use crate::build::execute::{Runner, State, is_folder};
 use crate::build::ignore::{Ignore, clean};
 use crate::build::mounts;
+use crate::build::network::StepNetwork;
 use crate::build::run::{self, RunStep};
 use crate::build::stages::{self, Origin};
 use crate::build::writer::Writer;
@@ -116,6 +117,11 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
     let mut environment = state.scope.run_environment();
     let mounted = mounts::plan(runner, state, &run.mounts, &working_dir)?;
     let no_network = run.network == RunNetwork::None || job.request.network.as_deref() == Some("none");
+    // The host's network is the caller's to give, never the Dockerfile's to take.
+    let on_host = job.request.network.as_deref() == Some("host");
+    if run.network == RunNetwork::Host && !on_host {
+        return Err(Reason::Unsupported("RUN --network=host without `network: host` of the build".to_owned()));
+    }
     let extra_hosts = job.request.extra_hosts.iter().map(|(name, address)| format!("{name}={address}"));
     let key = Key::new("run")
         .with_layers(&layers)
@@ -146,7 +152,13 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
             scripts: invocation.scripts.clone(),
             bundle: job.bundle.clone(),
             extra_hosts: &job.request.extra_hosts,
-            host_network: !no_network,
+            network: if no_network {
+                StepNetwork::None
+            } else if on_host {
+                StepNetwork::Host
+            } else {
+                job.network.join().map_err(Reason::Network)?
+            },
             shm_size: job.request.shm_size.unwrap_or(DEFAULT_SHM),
         };
         let layer = run::run(job.rt, step, &mut |line| {

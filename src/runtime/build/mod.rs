@@ -11,6 +11,7 @@ pub mod ignore;
 mod instruct;
 pub mod metadata;
 mod mounts;
+pub mod network;
 pub mod owner;
 pub mod request;
 pub mod run;

@@ -12,6 +12,7 @@ use crate::build::error::{BuildError, Place, Reason};
 use crate::build::execute;
 use crate::build::hashes::Hashes;
 use crate::build::ignore::Ignore;
+use crate::build::network::BuildNetwork;
 use crate::build::view::View;
 use crate::image::reference::Reference;
 use crate::image::store::{self, Image};
@@ -104,6 +105,7 @@ pub(super) struct Job<'a> {
     pub hashes: Hashes,
     /// The host's certificate bundle, where RUN needs it.
     pub bundle: Option<PathBuf>,
+    pub network: BuildNetwork<'a>,
 }
 
 impl Job<'_> {
@@ -154,6 +156,7 @@ pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
         hashes: Hashes::load(rt, &root),
         context: Tree { view: View::new(vec![root]), ignore, keep_owners: false },
         bundle: crate::build::host_ca::bundle(request.host_ca),
+        network: BuildNetwork::new(rt),
     };
     let store = |error| BuildError::nowhere(Reason::Store(error));
     // No layer of ours may be collected before the image has it.

@@ -10,6 +10,7 @@ use std::process::{Child, Stdio};
 use crate::Runtime;
 use crate::build::error::{Reason, meaning};
 use crate::build::host_ca;
+use crate::build::network::{self, StepNetwork};
 use crate::build::step::{HOST_NAME, StepMount, StepOrder, Verdict};
 use crate::build::view::{View, is_opaque};
 use crate::image::digest::Digest;
@@ -39,8 +40,8 @@ pub struct RunStep<'a> {
     pub bundle: Option<PathBuf>,
     /// Name and address.
     pub extra_hosts: &'a [(String, String)],
-    /// The host's network, or none.
-    pub host_network: bool,
+    /// What it sees of the network.
+    pub network: StepNetwork,
     /// Bytes of /dev/shm.
     pub shm_size: u64,
 }
@@ -77,7 +78,7 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
     for (name, address) in step.extra_hosts {
         hosts.push_str(&format!("{address}\t{name}\n"));
     }
-    let resolvers = std::fs::read("/etc/resolv.conf").unwrap_or_default();
+    let resolvers = network::resolvers().or_else(|| std::fs::read("/etc/resolv.conf").ok()).unwrap_or_default();
     let bind =
         |source: PathBuf, target: &str, read_only| StepMount::Bind { source, target: target.to_owned(), read_only };
     let mut mounts = vec![
@@ -108,7 +109,7 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
         mount_point: folder("root")?,
         process,
         mounts,
-        host_network: step.host_network,
+        network: step.network.clone(),
         shm_size: step.shm_size,
     })
 }

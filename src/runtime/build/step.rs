@@ -12,8 +12,11 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Signal, WaitIdOptions, WaitIdStatus};
 use serde::{Deserialize, Serialize};
 
+use crate::Runtime;
+use crate::build::network::StepNetwork;
+use crate::network::guest;
 use crate::sandbox::capabilities;
-use crate::sandbox::launch::{self, Launched, Stdio};
+use crate::sandbox::launch::{self, Born, Launched, Stdio};
 use crate::sandbox::spec::{Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
 use crate::state::container::{ProcessRecord, SeccompRecord};
 
@@ -32,8 +35,8 @@ pub struct StepOrder {
     pub process: ProcessRecord,
     /// What is mounted over the root.
     pub mounts: Vec<StepMount>,
-    /// The host's network, or one with nothing but `lo`.
-    pub host_network: bool,
+    /// What it sees of the network.
+    pub network: StepNetwork,
     /// Bytes of /dev/shm.
     pub shm_size: u64,
 }
@@ -77,15 +80,24 @@ pub fn run_step_main() -> i32 {
 
 fn perform() -> io::Result<Verdict> {
     let order: StepOrder = serde_json::from_slice(&read_line()?)?;
+    let network = order.network.clone();
     let spec = sandbox(order);
     let stdout = rustix::io::dup(rustix::stdio::stdout())?;
     let stderr = rustix::io::dup(rustix::stdio::stdout())?;
     let stdin: OwnedFd = std::fs::File::open("/dev/null")?.into();
     let stdio = Stdio { stdin, stdout, stderr, terminal: None };
-    match launch::launch(&spec, stdio, &mut |_| Ok(())) {
+    match launch::launch(&spec, stdio, &mut |born| plug(&network, born)) {
         Ok(launched) => wait(&launched).map(Verdict::Exited),
         Err(error) => Ok(Verdict::NotLaunched { code: error.exit_code(), message: error.to_string() }),
     }
+}
+
+/// Gives the step's namespace its way out.
+fn plug(network: &StepNetwork, born: &Born) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let StepNetwork::Guest { roots, network, number } = network else { return Ok(()) };
+    let rt = Runtime { layout: roots.clone().into(), registry: std::sync::Arc::default() };
+    let netns = born.network_namespace()?;
+    Ok(guest::plug(&rt, network, *number, netns.as_fd())?)
 }
 
 /// Reads up to the first line feed, byte by byte: what follows is not ours to take.
@@ -108,7 +120,10 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
             SandboxMount::Tmpfs { target, size, mode: None, options: Vec::new(), read_only: false }
         }
     };
-    let network = if order.host_network { Namespace::Host } else { Namespace::New };
+    let network = match order.network {
+        StepNetwork::Host => Namespace::Host,
+        StepNetwork::None | StepNetwork::Guest { .. } => Namespace::New,
+    };
     SandboxSpec {
         root: Root::Overlay { lower: order.lower, upper: order.upper, work: order.work },
         mount_point: order.mount_point,

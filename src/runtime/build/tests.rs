@@ -277,7 +277,7 @@ fn a_step_dies_with_its_builder() {
             ..Default::default()
         },
         mounts: Vec::new(),
-        host_network: false,
+        network: crate::build::network::StepNetwork::None,
         shm_size: 1 << 20,
     };
     let mut command = crate::sys::self_exe::command(&["__run"]);

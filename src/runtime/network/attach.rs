@@ -145,6 +145,7 @@ mod tests {
                 mtu: 1500,
                 options: Default::default(),
                 labels: Default::default(),
+                owner: None,
             };
             let endpoint = EndpointRecord {
                 version: 1,

@@ -172,7 +172,7 @@ pub(crate) fn path(rt: &Runtime, network: &str, container: &str) -> PathBuf {
 }
 
 /// Returns the name of the host's end of a pair: the same for the same place, so that a stale one is found.
-fn host_link(container: &str, network: &str) -> String {
+pub(crate) fn host_link(container: &str, network: &str) -> String {
     let hash = Sha256::new().chain_update(container).chain_update(network).finalize();
     let hex: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("mv{hex}")

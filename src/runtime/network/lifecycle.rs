@@ -10,6 +10,7 @@ use crate::network::addresses::{Taken, choose_subnets};
 use crate::network::subnet::Subnet;
 use crate::network::{bridge, firewall};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
+use crate::state::process::ProcessId;
 use crate::state::record::{self, RecordError};
 use crate::sys::netlink::Socket;
 use crate::sys::netns;
@@ -30,6 +31,8 @@ pub struct NetworkRequest {
     pub ipv4: bool,
     pub ipv6: bool,
     pub labels: BTreeMap<String, String>,
+    /// The process that it is for, and without which it is to be cleared away; `None`: it stays.
+    pub owner: Option<ProcessId>,
 }
 
 impl Default for NetworkRequest {
@@ -44,6 +47,7 @@ impl Default for NetworkRequest {
             ipv4: true,
             ipv6: false,
             labels: BTreeMap::new(),
+            owner: None,
         }
     }
 }
@@ -147,6 +151,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
         attachable: request.attachable,
         options: request.options.clone(),
         labels: request.labels.clone(),
+        owner: request.owner,
     };
     let made = make(rt, &mut socket, &network);
     drop(host);
@@ -197,6 +202,11 @@ fn clear(rt: &Runtime, network: &NetworkRecord, leaving: &Path) -> Result<(), Ne
     std::fs::remove_dir_all(leaving).map_err(kernel("remove", &leaving.to_string_lossy()))
 }
 
+/// Says whether it was made for a process that is no more.
+fn is_abandoned(network: &NetworkRecord) -> bool {
+    network.owner.is_some_and(|owner| !owner.is_running())
+}
+
 /// Clears away what killed commands have left: networks half made or half removed. Whoever makes or removes one now
 /// holds the lock: then it is for the next one to do.
 fn mend(rt: &Runtime, folders: &[String]) {
@@ -204,7 +214,7 @@ fn mend(rt: &Runtime, folders: &[String]) {
     for folder in folders {
         let path = rt.layout.networks().join(folder);
         match record::read::<NetworkRecord>(&rt.layout.network(folder)) {
-            Ok(Some(network)) if path == rt.layout.leaving_network(&network.id) => {
+            Ok(Some(network)) if is_abandoned(&network) || path == rt.layout.leaving_network(&network.id) => {
                 if let Err(error) = clear(rt, &network, &path) {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot clear away a removed network");
                 }
@@ -224,7 +234,7 @@ pub fn list(rt: &Runtime) -> Result<Vec<NetworkRecord>, NetworkError> {
     for id in names_in(&rt.layout.networks())? {
         let is_network = id.bytes().all(|byte| byte.is_ascii_hexdigit());
         match record::read::<NetworkRecord>(&rt.layout.network(&id))? {
-            Some(network) if is_network => networks.push(network),
+            Some(network) if is_network && !is_abandoned(&network) => networks.push(network),
             Some(_) | None => left.push(id),
         }
     }

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod bridge;
 pub mod files;
 pub mod firewall;
+pub mod guest;
 pub mod leases;
 pub mod lifecycle;
 pub mod link;

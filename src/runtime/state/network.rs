@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::container::OpenPortRecord;
 use crate::state::process::ProcessId;
+
+use crate::state::container::OpenPortRecord;
 
 /// Version of both formats.
 pub const VERSION: u32 = 1;
@@ -30,6 +31,9 @@ pub struct NetworkRecord {
     pub mtu: u32,
     pub options: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
+    /// The process that it was made for, and without which it is to be cleared away; `None`: it stays.
+    #[serde(default)]
+    pub owner: Option<ProcessId>,
 }
 
 /// One subnet of a network.

@@ -21,14 +21,18 @@ pub enum StepNetwork {
     /// The host's own.
     Host,
     /// The build's, at the address of this number.
-    Guest {
-        /// The state roots, for the process that plugs it in.
-        roots: Layout,
-        /// The build's network.
-        network: NetworkRecord,
-        /// Number of the step, from 0.
-        number: u32,
-    },
+    Guest(Box<Guest>),
+}
+
+/// A step's place on its build's network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// The state roots, for the process that plugs it in.
+    pub roots: Layout,
+    /// The build's network.
+    pub network: NetworkRecord,
+    /// Number of the step, from 0.
+    pub number: u32,
 }
 
 /// The network of one build: made for its first step that needs one, and gone with it.
@@ -61,7 +65,7 @@ impl<'a> BuildNetwork<'a> {
             None => made.insert(make(self.rt)?).clone(),
         };
         let number = self.steps.fetch_add(1, Ordering::Relaxed);
-        Ok(StepNetwork::Guest { roots: (*self.rt.layout).clone(), network, number })
+        Ok(StepNetwork::Guest(Box::new(Guest { roots: (*self.rt.layout).clone(), network, number })))
     }
 }
 

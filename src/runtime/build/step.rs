@@ -94,10 +94,10 @@ fn perform() -> io::Result<Verdict> {
 
 /// Gives the step's namespace its way out.
 fn plug(network: &StepNetwork, born: &Born) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let StepNetwork::Guest { roots, network, number } = network else { return Ok(()) };
-    let rt = Runtime { layout: roots.clone().into(), registry: std::sync::Arc::default() };
+    let StepNetwork::Guest(place) = network else { return Ok(()) };
+    let rt = Runtime { layout: place.roots.clone().into(), registry: std::sync::Arc::default() };
     let netns = born.network_namespace()?;
-    Ok(guest::plug(&rt, network, *number, netns.as_fd())?)
+    Ok(guest::plug(&rt, &place.network, place.number, netns.as_fd())?)
 }
 
 /// Reads up to the first line feed, byte by byte: what follows is not ours to take.
@@ -122,7 +122,7 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
     };
     let network = match order.network {
         StepNetwork::Host => Namespace::Host,
-        StepNetwork::None | StepNetwork::Guest { .. } => Namespace::New,
+        StepNetwork::None | StepNetwork::Guest(_) => Namespace::New,
     };
     SandboxSpec {
         root: Root::Overlay { lower: order.lower, upper: order.upper, work: order.work },

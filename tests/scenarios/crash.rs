@@ -43,6 +43,23 @@ fn up_killed_at_any_moment_converges_at_the_next() {
 }
 
 #[test]
+fn down_killed_at_any_moment_is_finished_by_the_next() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with("killed-down", THREE);
+    for step in 0..10 {
+        host.motet(&["up", "-d"]).success();
+        let child = host.spawn(&["down"]);
+        std::thread::park_timeout(std::time::Duration::from_millis(6 * step));
+        signal(child.id().cast_signed(), rustix::process::Signal::KILL);
+        finish(child, "a killed down");
+        host.motet(&["down"]).success();
+        host.must_be_clean();
+    }
+}
+
+#[test]
 fn a_killed_keeper_leaves_nothing_unsupervised_and_up_brings_it_back() {
     if lacks_root() {
         return;

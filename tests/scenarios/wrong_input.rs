@@ -62,6 +62,25 @@ fn a_port_in_use_names_its_holder() {
 }
 
 #[test]
+fn a_port_of_another_project_names_the_project_and_what_frees_it() {
+    if lacks_root() {
+        return;
+    }
+    let port = crate::support::host::free_port();
+    let file = format!("services: {{ web: {{ image: 'stand-in:1', command: sleep 1000, ports: ['{port}:80'] }} }}");
+    let host = Host::with("holder", &file);
+    host.motet(&["up", "-d"]).success();
+    let outcome = host.motet(&["-p", "second", "up", "-d"]).failure();
+    assert_eq!(outcome.code, 8);
+    outcome.names(&[&port.to_string(), "`holder-web-1`", "project `holder`", "-p holder stop"]);
+    host.motet(&["-p", "holder", "stop"]).success();
+    host.motet(&["-p", "second", "up", "-d"]).success();
+    host.motet(&["-p", "second", "down"]).success();
+    host.motet(&["down"]).success();
+    host.must_be_clean();
+}
+
+#[test]
 fn an_image_that_is_nowhere_is_named_with_the_cause() {
     if lacks_root() {
         return;

@@ -19,6 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&args.services, Warnings::Shown)?;
+    missing_binds::warnings(&loaded.project).iter().for_each(|text| app.printer.warn(text));
     let engine = app.engine()?;
     let options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
     if app.settings.dry_run {

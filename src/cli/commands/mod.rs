@@ -11,6 +11,7 @@ pub(crate) mod listen;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod missing_binds;
 pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod pull;

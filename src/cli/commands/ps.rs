@@ -119,6 +119,7 @@ fn print(args: &Args, app: &App, project: &str, shown: &[Replica]) -> Result<(),
                 let cell = |name: &str| row[name].as_str().unwrap_or("").to_owned();
                 table.row(["Name", "Image", "Command", "Service", "RunningFor", "Status", "Ports"].map(cell));
             }
+            table.leave_out(&["COMMAND", "CREATED", "IMAGE", "SERVICE"], width);
             app.printer.write(Stream::Out, table.render(width).as_bytes());
         }
         template @ Format::Template { .. } => {

@@ -21,14 +21,22 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Leaves out columns, the first of `least` first, until what remains is not wider than `width`.
+    pub(crate) fn leave_out(&mut self, least: &[&str], width: Option<usize>) {
+        let Some(width) = width else { return };
+        for heading in least {
+            if padded(&self.widths()) <= width {
+                return;
+            }
+            if let Some(column) = self.rows[0].iter().position(|cell| cell == heading) {
+                self.rows.iter_mut().filter(|row| column < row.len()).for_each(|row| drop(row.remove(column)));
+            }
+        }
+    }
+
     /// Returns the lines. Where `width` is too small the widest columns are cut, and what was cut ends in `…`.
     pub(crate) fn render(&self, width: Option<usize>) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let mut widths: Vec<usize> = (0..columns).map(|column| self.widest(column)).collect();
-        let padded = |widths: &[usize]| -> usize {
-            let inner = widths.iter().rev().skip(1).map(|width| (width + GAP).max(NARROWEST)).sum::<usize>();
-            inner + widths.last().copied().unwrap_or(0)
-        };
+        let mut widths = self.widths();
         while let Some(limit) = width
             && padded(&widths) > limit
         {
@@ -54,9 +62,20 @@ impl Table {
         text
     }
 
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        (0..columns).map(|column| self.widest(column)).collect()
+    }
+
     fn widest(&self, column: usize) -> usize {
         self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     }
+}
+
+/// Returns the columns that cells of these widths take together with what is between them.
+fn padded(widths: &[usize]) -> usize {
+    let inner = widths.iter().rev().skip(1).map(|width| (width + GAP).max(NARROWEST)).sum::<usize>();
+    inner + widths.last().copied().unwrap_or(0)
 }
 
 /// Cuts `text` to `width` characters; a cut text ends in `…`.
@@ -100,6 +119,18 @@ mod tests {
         let text = table().render(Some(60));
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
         assert!(text.contains("shop-web-1") && text.contains('…'), "{text}");
+    }
+
+    #[test]
+    fn the_least_columns_are_left_out_before_anything_is_cut() {
+        let mut table = table();
+        table.leave_out(&["COMMAND", "IMAGE"], Some(60));
+        expect![[r#"
+            NAME         IMAGE      PORTS
+            shop-web-1   shop-web   0.0.0.0:5000->5000/tcp
+            shop-db-1    redis:7
+        "#]]
+        .assert_eq(&table.render(Some(60)));
     }
 
     #[test]

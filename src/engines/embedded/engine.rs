@@ -18,7 +18,6 @@ use runtime::container::list::Container;
 use runtime::container::remove::{RemoveError, RemoveRequest};
 use runtime::container::stop::StopRequest;
 use runtime::container::{create, kill, list, remove, rename, signal, start, stop};
-use runtime::keeper::launch;
 use runtime::network::{self, NetworkError, NetworkRequest, Pool, ports};
 use runtime::state::network::NetworkRecord;
 use runtime::state::record::{self, RecordError};
@@ -125,18 +124,11 @@ impl Engine for Embedded {
         if wanted.is_empty() {
             return Vec::new();
         }
-        let checked = blocking(&self.rt, move |rt| Ok(ports::check(rt, &wanted))).await;
-        let conflicts = match checked {
-            Ok(conflicts) => conflicts,
-            Err(error) => return vec![error],
-        };
-        conflicts
-            .iter()
-            .map(|conflict| {
-                let resource = format!("host port {}", conflict.port);
-                EngineError::new(ErrorKind::Conflict, resource, launch::describe(conflict))
-            })
-            .collect()
+        let checked = blocking(&self.rt, move |rt| {
+            let conflicts = ports::check(rt, &wanted);
+            Ok(conflicts.iter().map(|conflict| errors::port(rt, conflict)).collect())
+        });
+        checked.await.unwrap_or_else(|error| vec![error])
     }
 
     async fn list_containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, EngineError> {

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use orchestrator::engine::error::{EngineError, ErrorKind, Place};
-use runtime::OpenError;
+use orchestrator::identity;
 use runtime::acquire::AcquireError;
 use runtime::acquire::load::LoadError;
 use runtime::build::BuildError;
@@ -11,17 +11,21 @@ use runtime::build::error::Reason;
 use runtime::container::create::CreateError;
 use runtime::container::exec::ExecError;
 use runtime::container::kill::KillError;
+use runtime::container::list;
 use runtime::container::list::FindError;
 use runtime::container::remove::RemoveError;
 use runtime::container::rename::RenameError;
 use runtime::container::start::StartError;
 use runtime::container::stop::StopError;
 use runtime::image::store::StoreError;
+use runtime::keeper::launch;
 use runtime::keeper::ready::{FailureKind, is_denied, sentence};
+use runtime::network::ports::PortConflict;
 use runtime::network::{AttachError, NetworkError};
 use runtime::registry::error::PullError;
 use runtime::state::record::RecordError;
 use runtime::volume::VolumeError;
+use runtime::{OpenError, Runtime};
 
 /// Makes an error; one of a missing privilege says so, and what to do.
 fn error(kind: ErrorKind, resource: String, act: &str, source: &(dyn Error + 'static)) -> EngineError {
@@ -249,6 +253,20 @@ pub(crate) fn archive(source: &LoadError) -> EngineError {
         | LoadError::Unpack { .. } => ErrorKind::Failed,
     };
     error(kind, "the image archive".to_owned(), "load", source)
+}
+
+/// A host port that somebody has: who that is, and where it is another project of ours, what frees the port.
+pub(crate) fn port(rt: &Runtime, conflict: &PortConflict) -> EngineError {
+    let resource = format!("host port {}", conflict.port);
+    let told = EngineError::new(ErrorKind::Conflict, resource, launch::describe(conflict));
+    let holder = conflict.holder.as_ref().and_then(|holder| holder.container.as_deref());
+    let record = holder.and_then(|name| list::find(rt, name).ok()).map(|container| container.record);
+    match record.as_ref().and_then(|record| record.labels.get(identity::PROJECT)) {
+        Some(project) => {
+            told.hint(format!("that is of project `{project}`: `-p {project} stop` frees the port; or publish another"))
+        }
+        None => told.hint("stop what holds it, or publish another port"),
+    }
 }
 
 pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {

@@ -6,9 +6,9 @@ use orchestrator::operations::up::{UpOptions, UpReport, dry_run, up};
 
 use crate::app::{App, Warnings};
 use crate::args::moment::parse_grace;
-use crate::commands::services;
 use crate::commands::up::attached::{self, Ending};
 use crate::commands::up::choice::Making;
+use crate::commands::{missing_binds, services};
 use crate::error::{CommandError, LoadedProject};
 use crate::print::logs::LogDress;
 
@@ -101,6 +101,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
         ..args.making.options(app)?
     };
+    missing_binds::warnings(&loaded.project).iter().for_each(|text| app.printer.warn(text));
     let engine = app.engine()?;
     if app.settings.dry_run {
         app.printer.data(dry_run(engine, &loaded.project, &options).await?.trim_end());

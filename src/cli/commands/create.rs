@@ -3,6 +3,7 @@
 use orchestrator::operations::up::{UpOptions, dry_run, up};
 
 use crate::app::{App, Warnings};
+use crate::commands::missing_binds;
 use crate::commands::up::Making;
 use crate::error::CommandError;
 

@@ -103,7 +103,8 @@ fn key_of_block(text: &str, block: Span) -> Option<Range<usize>> {
         return None;
     }
     let line = text[..block.start].trim_end().strip_suffix(':')?;
-    let start = line.rfind('\n').map_or(0, |at| at + 1);
+    // A key of a flow mapping has others before it on its line.
+    let start = line.rfind(['\n', '{', ',']).map_or(0, |at| at + 1);
     let start = start + (line[start..].len() - line[start..].trim_start().len());
     (start < line.len()).then_some(start..line.len())
 }
@@ -230,6 +231,16 @@ mod tests {
               |   ^^^ services.web asks for it
         "#]],
         );
+    }
+
+    #[test]
+    fn the_key_of_a_flow_mapping_is_found_behind_others() {
+        let text = "  web: {image: a, healthcheck: {test: x}}";
+        let start = text.find("{test").unwrap();
+        let mut sources = SourceMap::default();
+        let file = sources.add("/shop/compose.yaml".into(), text.into());
+        let span = Span { file, start: start as u32, end: text.len() as u32 - 1 };
+        assert_eq!(&text[key_of_block(text, span).unwrap()], "healthcheck");
     }
 
     #[test]

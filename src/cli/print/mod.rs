@@ -2,6 +2,7 @@
 
 pub(crate) mod age;
 pub(crate) mod card;
+pub(crate) mod control_echo;
 pub(crate) mod diagnostic;
 pub(crate) mod json;
 pub(crate) mod logs;

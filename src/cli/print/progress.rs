@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orchestrator::event::{Event, Progress};
 
+use crate::print::control_echo::ControlEcho;
 use crate::print::printer::{Printer, Stream};
 use crate::print::table::fit;
 use crate::print::{plain, words};
@@ -45,6 +46,8 @@ pub(crate) struct Rows<'p> {
     rows: Vec<Row>,
     /// A line below all rows.
     foot: Option<ProgressBar>,
+    /// Held while rows are drawn.
+    echo: Option<ControlEcho>,
 }
 
 impl<'p> Rows<'p> {
@@ -57,7 +60,7 @@ impl<'p> Rows<'p> {
         let multi = MultiProgress::with_draw_target(target);
         multi.set_move_cursor(false);
         printer.set_rows(Some(multi.clone()));
-        Self { printer, multi, rows: Vec::new(), foot: None }
+        Self { printer, multi, rows: Vec::new(), foot: None, echo: ControlEcho::off() }
     }
 
     /// Shows `event`.
@@ -107,6 +110,7 @@ impl<'p> Rows<'p> {
         }
         self.printer.set_rows(None);
         self.rows.clear();
+        self.echo = None;
     }
 
     fn set(&mut self, subject: &str, status: &str, standing: Standing) {

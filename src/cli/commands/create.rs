@@ -3,7 +3,7 @@
 use orchestrator::operations::up::{UpOptions, dry_run, up};
 
 use crate::app::{App, Warnings};
-use crate::commands::missing_binds;
+use crate::commands::host_files;
 use crate::commands::up::Making;
 use crate::error::CommandError;
 
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&args.services, Warnings::Shown)?;
-    missing_binds::warnings(&loaded.project).iter().for_each(|text| app.printer.warn(text));
+    host_files::check(app, &loaded)?;
     let engine = app.engine()?;
     let options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
     if app.settings.dry_run {

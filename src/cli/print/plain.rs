@@ -60,9 +60,12 @@ impl Lines {
     }
 }
 
-/// Returns `[web 2/5] RUN pip install flask`, whether or not the builder has said the bracket itself.
+/// Returns `[web 2/5] RUN pip install flask`; of several stages, which the builder puts first, `[web base 2/5] ..`.
 pub(crate) fn step(subject: &str, number: u32, total: u32, text: &str) -> String {
-    if text.starts_with('[') { text.to_owned() } else { format!("[{subject} {number}/{total}] {text}") }
+    match text.strip_prefix('[').and_then(|text| text.split_once("] ")) {
+        Some((stage, text)) => format!("[{subject} {stage} {number}/{total}] {text}"),
+        None => format!("[{subject} {number}/{total}] {text}"),
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +118,12 @@ mod tests {
         assert_eq!(progress(Progress::StepOutput { number: 1, line: "cc a.c".into() }).unwrap(), "#1 cc a.c");
         assert_eq!(progress(Progress::StepDone { number: 1, cached: true }).unwrap(), "#1 CACHED");
         assert_eq!(progress(Progress::Bytes { item: "a1".into(), done: 1, total: None }), None);
+    }
+
+    #[test]
+    fn a_step_of_a_stage_names_its_build_too() {
+        assert_eq!(step("web", 2, 5, "[base] RUN make"), "[web base 2/5] RUN make");
+        assert_eq!(step("web", 2, 5, "RUN [ -e x ] || make"), "[web 2/5] RUN [ -e x ] || make");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub enum Progress {
         number: u32,
         /// Steps in all.
         total: u32,
-        /// `[web 2/5] RUN pip install flask`
+        /// `RUN pip install flask`, of several stages `[base] RUN ..`
         text: String,
     },
     /// A build step ended.

@@ -42,13 +42,20 @@ pub fn pick<'a>(
         return Ok(container);
     }
     let which = index.map_or(String::new(), |index| format!(" container #{index}"));
-    let state =
-        of_service().find(wanted).map(|container| crate::plan::state_word(&container.summary.state).to_lowercase());
-    let error = match state {
+    let error = match of_service().find(wanted).map(|container| &container.summary.state) {
+        Some(ContainerState::Restarting { .. }) => EngineError::new(
+            ErrorKind::Failed,
+            format!("service `{service}`"),
+            format!("service `{service}` is not running{which}: it has crashed and waits to be started again"),
+        )
+        .hint(format!("`logs {service}` shows what it wrote")),
         Some(state) => EngineError::new(
             ErrorKind::Failed,
             format!("service `{service}`"),
-            format!("service `{service}` is not running{which}: it is {state}"),
+            format!(
+                "service `{service}` is not running{which}: it is {}",
+                crate::plan::state_word(state).to_lowercase()
+            ),
         )
         .hint(format!("`start {service}` starts it, `logs {service}` shows what it wrote")),
         None => EngineError::new(

@@ -8,7 +8,7 @@ use crate::app::{App, Warnings};
 use crate::args::moment::parse_grace;
 use crate::commands::up::attached::{self, Ending};
 use crate::commands::up::choice::Making;
-use crate::commands::{missing_binds, services};
+use crate::commands::{host_files, services};
 use crate::error::{CommandError, LoadedProject};
 use crate::print::logs::LogDress;
 
@@ -101,7 +101,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         wait_timeout: args.wait_timeout.map(Duration::from_secs),
         ..args.making.options(app)?
     };
-    missing_binds::warnings(&loaded.project).iter().for_each(|text| app.printer.warn(text));
+    host_files::check(app, &loaded)?;
     let engine = app.engine()?;
     if app.settings.dry_run {
         app.printer.data(dry_run(engine, &loaded.project, &options).await?.trim_end());

@@ -53,6 +53,14 @@ pub fn temporary_name(replaced_id: &str, name: &str) -> String {
     format!("{}_{name}", replaced_id.get(..12).unwrap_or(replaced_id))
 }
 
+/// Returns the name that a container is going to keep: its own, or what [`temporary_name`] was made of.
+pub fn lasting_name(name: &str) -> &str {
+    match name.split_once('_') {
+        Some((id, lasting)) if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => lasting,
+        Some(_) | None => name,
+    }
+}
+
 /// Returns the reference of a service's image.
 pub fn image_reference(project: &str, service: &Service) -> String {
     service.image.clone().unwrap_or_else(|| format!("{project}-{}", service.name))
@@ -216,6 +224,8 @@ mod tests {
         assert_eq!(container_name("shop", &service, 2), "shop-web-2");
         assert_eq!(image_reference("shop", &service), "shop-web");
         assert_eq!(temporary_name("0123456789abcdef", "shop-web-2"), "0123456789ab_shop-web-2");
+        assert_eq!(lasting_name("0123456789ab_shop-web-2"), "shop-web-2");
+        assert_eq!(lasting_name("my_shop-web-2"), "my_shop-web-2");
         service.container_name = Some("front".into());
         assert_eq!(container_name("shop", &service, 1), "front");
     }

@@ -129,6 +129,26 @@ services:
 }
 
 #[test]
+fn an_attached_up_goes_on_with_the_container_that_takes_the_place_of_another() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with(
+        "replaced",
+        "services: { web: { image: 'stand-in:1', command: sh -c 'echo first line; sleep 1000', init: true } }",
+    );
+    let child = host.spawn(&["up"]);
+    until("the container runs", || host.ps().iter().any(|container| container["State"] == "running"));
+    host.motet(&["up", "-d", "--force-recreate"]).success();
+    until("it has written", || host.motet(&["logs"]).stdout.contains("first line"));
+    signal(child.id().cast_signed(), rustix::process::Signal::INT);
+    let outcome = finish(child, "up after a replacement");
+    assert_eq!(outcome.code, 130, "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, "web-1  | first line\nweb-1  | first line\n");
+    assert_eq!(host.container("replaced-web-1")["State"], "exited");
+}
+
+#[test]
 fn replicas_follow_the_scale_up_and_down() {
     if lacks_root() {
         return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use orchestrator::engine::Engine;
-use orchestrator::engine::container::ContainerState;
+use orchestrator::engine::container::{ContainerState, ContainerSummary};
 use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::event::Attachment;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
@@ -109,6 +109,14 @@ pub(crate) async fn listen(
                 }
             }
         }
+    }
+}
+
+/// Returns the next container that is created or started; waits for ever where the engine can't tell.
+pub(crate) async fn arrival(arrivals: &mut Option<Receiver<ContainerSummary>>) -> Option<ContainerSummary> {
+    match arrivals {
+        Some(arrivals) => arrivals.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -13,11 +13,11 @@ use orchestrator::observed::ObservedContainer;
 use orchestrator::operations::logs::stream;
 use orchestrator::operations::ps::{Replica, list};
 use orchestrator::operations::scope::Scope;
-use tokio::sync::mpsc::{Receiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::app::{App, Interrupts};
 use crate::args::moment::parse_moment;
-use crate::commands::listen::{Heard, listen};
+use crate::commands::listen::{Heard, arrival, listen};
 use crate::commands::services;
 use crate::error::{CommandError, Kind};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
@@ -164,13 +164,6 @@ async fn follow(
         }
     }
     Ok(())
-}
-
-async fn arrival(arrivals: &mut Option<Receiver<ContainerSummary>>) -> Option<ContainerSummary> {
-    match arrivals {
-        Some(arrivals) => arrivals.recv().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Returns a new container as a replica, if it is in scope.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use orchestrator::engine::log::{LogLine, LogStream};
+use orchestrator::identity::lasting_name;
 
 use crate::print::age;
 use crate::print::printer::{Printer, Stream};
@@ -80,6 +81,8 @@ impl<'p> LogPrinter<'p> {
 
 /// Returns the name of a container without that of its project: `web-1` for `shop-web-1`.
 pub(crate) fn short_name<'n>(container: &'n str, project: &str) -> &'n str {
+    // One that is about to take another's place bears a passing name.
+    let container = lasting_name(container);
     let rest = container.strip_prefix(project).and_then(|rest| rest.strip_prefix(['-', '_']));
     rest.filter(|rest| !rest.is_empty()).unwrap_or(container)
 }
@@ -131,6 +134,7 @@ mod tests {
         assert_eq!(short_name("shop_web_1", "shop"), "web_1");
         assert_eq!(short_name("shopkeeper", "shop"), "shopkeeper");
         assert_eq!(short_name("shop-", "shop"), "shop-");
+        assert_eq!(short_name("0123456789ab_shop-web-1", "shop"), "web-1");
     }
 
     #[test]

@@ -112,9 +112,9 @@ impl BuildError {
             Reason::NoDockerfile { .. } => {
                 Some("a Dockerfile of another name or place is given by `dockerfile:` below `build:`")
             }
-            Reason::NoContext { .. } => {
-                Some("`build:` names the folder of the Dockerfile, from the folder of the Compose file")
-            }
+            Reason::NoContext { .. } => Some(
+                "a build is given the folder that its files are in; a relative one is looked for beside the file that names it",
+            ),
             _ => None,
         }
     }

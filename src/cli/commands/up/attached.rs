@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orchestrator::engine::Engine;
-use orchestrator::engine::container::{ContainerId, ContainerState};
+use orchestrator::engine::container::{ContainerId, ContainerState, ContainerSummary};
 use orchestrator::engine::log::LogQuery;
 use orchestrator::event::{Attachment, Event};
+use orchestrator::identity::{self, Identity};
 use orchestrator::operations::OperationError;
 use orchestrator::operations::stop::{StopOptions, kill, stop};
 use orchestrator::operations::up::{UpOptions, up};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{App, Interrupts};
-use crate::commands::listen::{Heard, listen};
+use crate::commands::listen::{Heard, arrival, listen};
 use crate::commands::up::run::print_urls;
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
@@ -130,6 +131,8 @@ struct Session<'a> {
     heard: UnboundedReceiver<(Attachment, Heard)>,
     /// Containers that are listened to, and whether they have ended.
     ended: BTreeMap<ContainerId, bool>,
+    /// Their services.
+    services: BTreeSet<String>,
     /// First exit code of each service.
     codes: BTreeMap<String, i32>,
     /// All has been started: from now on a container's failure is no longer told by the operation.
@@ -162,6 +165,7 @@ impl<'a> Session<'a> {
             say,
             heard,
             ended: BTreeMap::new(),
+            services: BTreeSet::new(),
             codes: BTreeMap::new(),
             is_up: false,
             last_word: None,
@@ -205,8 +209,10 @@ impl<'a> Session<'a> {
         result.map_or(Driven::Interrupted, Driven::Done)
     }
 
-    /// Shows lines until the end.
+    /// Shows lines until the end, those of containers too that take the place of others meanwhile.
     async fn stay(&mut self) -> Stayed {
+        let filter = identity::project_filter(&self.loaded.project.name);
+        let mut arrivals = self.engine.watch_containers(&filter).await.ok();
         loop {
             if let Some(code) = self.last_word {
                 return Stayed::Ended { code };
@@ -217,6 +223,8 @@ impl<'a> Session<'a> {
             tokio::select! {
                 biased;
                 () = self.interrupts.next() => return Stayed::Interrupted,
+                // Before what is heard: a container is created before the one that it replaces ends.
+                Some(container) = arrival(&mut arrivals) => self.arrive(container),
                 Some((attachment, heard)) = self.heard.recv() => self.hear(&attachment, heard),
             }
             if self.app.printer.is_closed() {
@@ -269,11 +277,33 @@ impl<'a> Session<'a> {
         self.options.grace.or_else(|| own.max()).unwrap_or(DEFAULT_GRACE)
     }
 
+    /// Listens to a new container of a service that is listened to.
+    fn arrive(&mut self, container: ContainerSummary) {
+        let Some(identity) = Identity::of(&container) else { return };
+        if identity.one_off || !self.services.contains(&identity.service) {
+            return;
+        }
+        self.attach(&Attachment {
+            id: container.id,
+            name: container.name,
+            service: identity.service,
+            number: identity.number,
+            since: None,
+        });
+    }
+
     fn event(&mut self, event: &Event) {
-        let Event::Attach(attachment) = event else { return self.reporter.event(event) };
+        match event {
+            Event::Attach(attachment) => self.attach(attachment),
+            other => self.reporter.event(other),
+        }
+    }
+
+    fn attach(&mut self, attachment: &Attachment) {
         if self.ended.insert(attachment.id.clone(), false).is_some() {
             return;
         }
+        self.services.insert(attachment.service.clone());
         let query = LogQuery { follow: true, since: attachment.since, ..LogQuery::default() };
         let query = self.options.shown.contains(&attachment.service).then_some(query);
         // Owned by the channel: it ends when nobody receives any more.

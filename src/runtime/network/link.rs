@@ -22,6 +22,8 @@ const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -42,6 +44,7 @@ const RTA_TABLE: u16 = 15;
 const IFF_UP: u32 = 1;
 const TABLE_MAIN: u8 = 254;
 const AF_BRIDGE: u8 = 7;
+const AF_INET6: u8 = 10;
 
 /// A link as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +161,18 @@ pub fn up(index: u32) -> Message {
 pub fn up_by_name(name: &str) -> Message {
     let mut message = Message::new(NEWLINK, 0, &header(0, 0, true));
     message.put_text(IFLA_IFNAME, name);
+    message
+}
+
+/// Keeps a link from giving itself an IPv6 address, by name. Refused where the host has no IPv6.
+pub fn without_own_ipv6(name: &str) -> Message {
+    const NONE: u8 = 1;
+    let mut message = Message::new(NEWLINK, 0, &header(0, 0, false));
+    message.put_text(IFLA_IFNAME, name).nest(IFLA_AF_SPEC, |families| {
+        families.nest(u16::from(AF_INET6), |ipv6| {
+            ipv6.put(IFLA_INET6_ADDR_GEN_MODE, &[NONE]);
+        });
+    });
     message
 }
 

@@ -38,11 +38,15 @@ impl Plug<'_> {
 
 /// Plugs a container in at all `plugs`, and sets up its namespace. `socket` speaks for the host.
 pub fn plug(socket: &mut Socket, plugs: &[Plug<'_>], netns: BorrowedFd<'_>) -> io::Result<()> {
+    // Switched off before the links are there, it waits for no lock; on a link the write spins until nobody else
+    // changes any link of the host.
+    let without_ipv6 = !plugs.is_empty() && !plugs.iter().any(Plug::has_ipv6);
+    let is_barred = without_ipv6 && netns::within(netns, bar_ipv6)?;
     for plug in plugs {
         add(socket, plug, netns)?;
     }
     // The namespace first: when the host's end comes up, the carrier is there at once.
-    netns::within(netns, || set_up_inside(plugs))??;
+    netns::within(netns, || set_up_inside(plugs, is_barred))??;
     // With br_netfilter a packet to a port that its own sender has published never leaves the bridge.
     let is_filtered =
         std::fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|text| text.starts_with(b"1"));
@@ -77,21 +81,33 @@ fn add(socket: &mut Socket, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Resul
         }
         Err(refused) => return Err(refused.into()),
     }
-    // A bridge's port needs no address of its own. Where the host has no IPv6 the file is missing.
-    let _ = bridge::sysctl(&format!("ipv6/conf/{host}/disable_ipv6"), "1");
+    // A bridge's port needs no address of its own. Refused where the host has no IPv6.
+    let _ = socket.request(&[link::without_own_ipv6(host)]);
     Ok(())
 }
 
+const DEFAULT_IPV6: &str = "ipv6/conf/default/disable_ipv6";
+
+/// Has links that are made from now on in the thread's namespace lack IPv6; `false`: they do already, or there is none.
+fn bar_ipv6() -> bool {
+    std::fs::read(format!("/proc/sys/net/{DEFAULT_IPV6}")).is_ok_and(|text| text.starts_with(b"0"))
+        && bridge::sysctl(DEFAULT_IPV6, "1").is_ok()
+}
+
 /// Runs inside the container's namespace.
-fn set_up_inside(plugs: &[Plug<'_>]) -> io::Result<()> {
+fn set_up_inside(plugs: &[Plug<'_>], is_barred: bool) -> io::Result<()> {
     // As Docker has it: an ordinary user may bind low ports and ping.
     bridge::sysctl("ipv4/ip_unprivileged_port_start", "0")?;
     bridge::sysctl("ipv4/ping_group_range", "0 2147483647")?;
+    if is_barred {
+        // The container's own links, such as a tunnel's, may have it.
+        bridge::sysctl(DEFAULT_IPV6, "0")?;
+    }
     let mut socket = Socket::route()?;
     let mut messages = vec![link::up_by_name("lo")];
     for plug in plugs {
         let interface = &plug.endpoint.interface;
-        if !plug.has_ipv6() {
+        if !is_barred && !plug.has_ipv6() {
             let _ = bridge::sysctl(&format!("ipv6/conf/{interface}/disable_ipv6"), "1");
         }
         let index = link::find(&mut socket, interface)?.ok_or(Errno::NODEV)?.index;

@@ -64,12 +64,15 @@ fn without_nf_tables(result: Result<(), Refused>) -> io::Result<()> {
 /// Makes the table where somebody has removed it.
 pub fn ensure(rt: &Runtime) -> io::Result<()> {
     let Some(mut socket) = open()? else { return Ok(()) };
-    let name = table_name(&rt.layout);
-    if socket.get(&table::get_table(&name)).is_ok_and(|reply| reply.is_some()) {
+    if has_table(&mut socket, &table_name(&rt.layout)) {
         return Ok(());
     }
     let _ports = lock(rt)?;
     rebuild(rt, &mut socket)
+}
+
+fn has_table(socket: &mut Socket, name: &str) -> bool {
+    socket.get(&table::get_table(name)).is_ok_and(|reply| reply.is_some())
 }
 
 /// Serialises changes, so that a rebuild loses no change that happens meanwhile. What is changed is on disk before.
@@ -115,7 +118,8 @@ fn change(rt: &Runtime, remove: &[Element], add: &[Element]) -> io::Result<()> {
     let _ports = lock(rt)?;
     let removals = remove.iter().map(|element| table::remove_element(&name, element));
     let messages: Vec<Message> = removals.chain(add.iter().map(|element| table::add_element(&name, element))).collect();
-    if socket.transaction(&messages).is_ok() {
+    // A transaction that fails waits for the kernel's readers: ask first.
+    if has_table(&mut socket, &name) && socket.transaction(&messages).is_ok() {
         return Ok(());
     }
     // The table is not there, or not what the disk says (somebody flushed it, or was killed half way).
@@ -125,8 +129,12 @@ fn change(rt: &Runtime, remove: &[Element], add: &[Element]) -> io::Result<()> {
 /// Makes the whole table again from what is on disk, in one transaction: no packet sees less than one of the two.
 fn rebuild(rt: &Runtime, socket: &mut Socket) -> io::Result<()> {
     let name = table_name(&rt.layout);
-    // Made first, since only what is there can be removed.
-    let mut messages = vec![table::add_table(&name), table::remove_table(&name), table::add_table(&name)];
+    let mut messages = Vec::new();
+    // Whoever removes a table waits, at the latest when it closes its socket, until the kernel has taken it apart.
+    if has_table(socket, &name) {
+        messages.push(table::remove_table(&name));
+    }
+    messages.push(table::add_table(&name));
     messages.extend(rules::all(&name));
     let mut elements = Vec::new();
     for network in lifecycle::list(rt).map_err(io::Error::other)? {

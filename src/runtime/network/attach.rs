@@ -84,7 +84,8 @@ fn plug(
         // Whoever flushes the host's tables takes ours along: look before each start.
         firewall::ensure(rt).map_err(kernel("set the firewall for", &container.name))?;
     }
-    veth::plug(socket, &plugs, netns).map_err(kernel("plug in the network of", &container.name))?;
+    let sets_ipv6 = container.sysctls.keys().any(|name| name.replace('/', ".").starts_with("net.ipv6."));
+    veth::plug(socket, &plugs, netns, sets_ipv6).map_err(kernel("plug in the network of", &container.name))?;
     let mut endpoints = Vec::new();
     for (network, mut endpoint) in leases {
         endpoint.up = true;

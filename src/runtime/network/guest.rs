@@ -37,7 +37,7 @@ pub fn plug(rt: &Runtime, network: &NetworkRecord, number: u32, netns: BorrowedF
         up: true,
     };
     let plug = Plug { network, endpoint: &endpoint, bridge, is_way_out: true };
-    veth::plug(&mut socket, &[plug], netns).map_err(kernel("plug in the network of", &name))?;
+    veth::plug(&mut socket, &[plug], netns, false).map_err(kernel("plug in the network of", &name))?;
     Ok(())
 }
 

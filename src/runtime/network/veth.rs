@@ -37,10 +37,12 @@ impl Plug<'_> {
 }
 
 /// Plugs a container in at all `plugs`, and sets up its namespace. `socket` speaks for the host.
-pub fn plug(socket: &mut Socket, plugs: &[Plug<'_>], netns: BorrowedFd<'_>) -> io::Result<()> {
+///
+/// `sets_ipv6`: meanwhile the container writes IPv6 switches of its own, and they must stay as it writes them.
+pub fn plug(socket: &mut Socket, plugs: &[Plug<'_>], netns: BorrowedFd<'_>, sets_ipv6: bool) -> io::Result<()> {
     // Switched off before the links are there, it waits for no lock; on a link the write spins until nobody else
     // changes any link of the host.
-    let without_ipv6 = !plugs.is_empty() && !plugs.iter().any(Plug::has_ipv6);
+    let without_ipv6 = !sets_ipv6 && !plugs.is_empty() && !plugs.iter().any(Plug::has_ipv6);
     let is_barred = without_ipv6 && netns::within(netns, bar_ipv6)?;
     for plug in plugs {
         add(socket, plug, netns)?;

@@ -45,6 +45,8 @@ fn keep(args: &[OsString]) -> i32 {
 fn detach() -> io::Result<(OwnedFd, OwnedFd)> {
     // Fails only where we lead a group already.
     let _ = rustix::process::setsid();
+    // It runs from a descriptor, whose number ps(1) would show as its name.
+    let _ = rustix::thread::set_name(c"motet-keeper");
     let ready = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3)?;
     rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
     let act = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;

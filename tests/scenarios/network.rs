@@ -62,6 +62,25 @@ fn own_address() -> Option<std::net::IpAddr> {
 }
 
 #[test]
+fn a_sysctl_of_the_service_wins_over_the_usual_value() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with(
+        "sysctls",
+        "
+services:
+  plain: { image: 'stand-in:1', command: sleep 1000, init: true }
+  own: { image: 'stand-in:1', command: sleep 1000, init: true, sysctls: { net.ipv4.ip_unprivileged_port_start: 500 } }
+",
+    );
+    host.motet(&["up", "-d"]).success();
+    let read = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range";
+    assert_eq!(host.shell("plain", read), "0\n0\t2147483647");
+    assert_eq!(host.shell("own", read), "500\n0\t2147483647");
+}
+
+#[test]
 fn networks_are_kept_apart() {
     if lacks_root() {
         return;

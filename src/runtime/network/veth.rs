@@ -98,9 +98,6 @@ fn bar_ipv6() -> bool {
 
 /// Runs inside the container's namespace.
 fn set_up_inside(plugs: &[Plug<'_>], is_barred: bool) -> io::Result<()> {
-    // As Docker has it: an ordinary user may bind low ports and ping.
-    bridge::sysctl("ipv4/ip_unprivileged_port_start", "0")?;
-    bridge::sysctl("ipv4/ping_group_range", "0 2147483647")?;
     if is_barred {
         // The container's own links, such as a tunnel's, may have it.
         bridge::sysctl(DEFAULT_IPV6, "0")?;

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::Mode;
 
+use crate::cgroup::group::GroupError;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::Stdio;
 use crate::sandbox::mounts::{self, Own};
@@ -20,10 +21,19 @@ pub(super) struct Child<'a> {
     pub filter: Option<Filter>,
     /// Namespaces of others to enter, with their kind.
     pub join: Vec<(OwnedFd, i32)>,
-    /// A byte comes when the child is in its groups, another when the preparation is done.
+    /// A byte comes when the preparation is done.
     pub gate: OwnedFd,
     /// Where a failure goes; closed by exec.
     pub report: OwnedFd,
+}
+
+fn ungrouped(name: &str, error: GroupError) -> LaunchError {
+    match error {
+        GroupError::Io { source, .. } => LaunchError::io(Step::Cgroup, name, &source),
+        GroupError::Unsupported { .. } | GroupError::Rule { .. } => {
+            LaunchError::io(Step::Cgroup, name, &std::io::ErrorKind::Unsupported.into())
+        }
+    }
 }
 
 impl Child<'_> {
@@ -69,8 +79,11 @@ impl Child<'_> {
         settings(spec, &own)?;
         mounts::protect(spec, &own)?;
 
-        // The groups' namespace is rooted where the process is: it must be there first.
-        report::pass(self.gate.as_fd(), Step::Cgroup)?;
+        // The groups' namespace is rooted where the process is: it must be there first. A v1 hierarchy waits for the
+        // kernel's readers when a process is moved: the parent does its part meanwhile.
+        if let Some(group) = &spec.cgroup {
+            group.add_self().map_err(|error| ungrouped(&group.name, error))?;
+        }
         if spec.namespaces.cgroup == Namespace::New {
             namespace::unshare(libc::CLONE_NEWCGROUP).map_err(|error| failed(Step::Namespace, error))?;
         }

@@ -80,7 +80,10 @@ pub fn launch(spec: &SandboxSpec, stdio: Stdio, prepare: Prepare<'_>) -> Result<
         None => clone().map_err(failed)?,
     };
     let born = Born { pid, pidfd };
-    let prepared = attend(spec, &born, &leave, prepare);
+    let prepared = prepare(&born).map_err(|error| caused(Step::Prepare, String::new(), error));
+    if prepared.is_ok() {
+        report::open(leave.as_fd());
+    }
     if prepared.is_err() {
         drop(process::signal(born.pidfd.as_fd(), libc::SIGKILL));
     }
@@ -93,17 +96,6 @@ pub fn launch(spec: &SandboxSpec, stdio: Stdio, prepare: Prepare<'_>) -> Result<
             Err(error)
         }
     }
-}
-
-/// What the parent does while the child mounts.
-fn attend(spec: &SandboxSpec, born: &Born, leave: &OwnedFd, prepare: Prepare<'_>) -> Result<(), LaunchError> {
-    if let Some(group) = &spec.cgroup {
-        group.add_cloned(born.pid).map_err(|error| caused(Step::Cgroup, group.name.clone(), Box::new(error)))?;
-    }
-    report::open(leave.as_fd());
-    prepare(born).map_err(|error| caused(Step::Prepare, String::new(), error))?;
-    report::open(leave.as_fd());
-    Ok(())
 }
 
 fn caused(step: Step, what: String, source: Box<dyn std::error::Error + Send + Sync>) -> LaunchError {

@@ -28,6 +28,8 @@ services:
         .motet(&["exec", "-T", "-u", "bob", "-w", "/", "-e", "A=flag", "web", "sh", "-c", "id -un; pwd; echo $A"])
         .success();
     assert_eq!(outcome.stdout, "bob\n/\nflag\n");
+    host.motet(&["exec", "-T", "-w", "/not-there", "web", "pwd"]).failure().names(&["/not-there"]);
+    assert_eq!(host.shell("web", "ls -d /not-there 2>/dev/null || echo absent"), "absent");
     host.motet(&["stop"]).success();
     host.motet(&["exec", "-T", "web", "true"]).failure().names(&["web", "not running"]);
 }

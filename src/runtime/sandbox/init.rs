@@ -93,7 +93,7 @@ impl Child<'_> {
         drop((root, own));
         rustix::process::umask(Mode::from_raw_mode(0o022));
 
-        let ready = program::prepare(&spec.process, Some(&spec.hostname))?;
+        let ready = program::prepare(&spec.process, Some(&spec.hostname), fd::Missing::Directory)?;
         report::pass(self.gate.as_fd(), Step::Ready)?;
         self.finish(&ready)
     }

@@ -19,7 +19,7 @@ use crate::sandbox::report;
 use crate::sandbox::seccomp::Filter;
 use crate::state::container::{ProcessRecord, SeccompRecord};
 use crate::state::process::ProcessId;
-use crate::sys::{namespace, process as child_process, signal};
+use crate::sys::{fd, namespace, process as child_process, signal};
 
 /// The sandbox to enter.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +134,7 @@ impl Joiner<'_> {
         self.take_oom_score();
         namespace::enter(init, NAMESPACES).map_err(|error| failed(Step::Namespace, error))?;
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let ready = program::prepare(&self.process, Some(&hostname))?;
+        let ready = program::prepare(&self.process, Some(&hostname), fd::Missing::Fail)?;
         program::hand_over_streams(self.stdio, &ready)?;
         let rights = Rights {
             capabilities: self.capabilities,

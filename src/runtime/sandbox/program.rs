@@ -43,10 +43,14 @@ pub(super) struct Ready {
 }
 
 /// Finds the user and the working directory, and completes the environment. Inside the container's root.
-pub(super) fn prepare(process: &ProcessRecord, hostname: Option<&str>) -> Result<Ready, LaunchError> {
+pub(super) fn prepare(
+    process: &ProcessRecord,
+    hostname: Option<&str>,
+    missing_folder: Missing,
+) -> Result<Ready, LaunchError> {
     let root = fd::open_directory(Path::new("/")).map_err(|error| LaunchError::io(Step::User, "/", &error))?;
     let ids = user::lookup(root.as_fd(), &process.user, &process.additional_groups).map_err(user_failure(process))?;
-    enter_working_directory(root.as_fd(), &process.cwd)?;
+    enter_working_directory(root.as_fd(), &process.cwd, missing_folder)?;
     let env = environment(process, hostname, &ids.home);
     let path = env.iter().rev().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(PATH).to_owned();
     let strings = |list: Vec<String>| {
@@ -91,11 +95,12 @@ fn environment(process: &ProcessRecord, hostname: Option<&str>, home: &str) -> V
     env
 }
 
-/// Makes the working directory where it is missing, and enters it; it must be inside the root (CVE-2024-21626).
-fn enter_working_directory(root: BorrowedFd<'_>, path: &str) -> Result<(), LaunchError> {
+/// Enters the working directory, made where it is missing if `missing` says so; it must be inside the root
+/// (CVE-2024-21626).
+fn enter_working_directory(root: BorrowedFd<'_>, path: &str, missing: Missing) -> Result<(), LaunchError> {
     let path = if path.is_empty() { "/" } else { path };
     let failed = |error: io::Error| LaunchError::io(Step::WorkingDirectory, path, &error);
-    let location = fd::locate(root, Path::new(path), Missing::Directory).map_err(failed)?;
+    let location = fd::locate(root, Path::new(path), missing).map_err(failed)?;
     rustix::process::fchdir(&location).map_err(|error| failed(error.into()))?;
     let inside = rustix::process::getcwd(Vec::new()).is_ok_and(|path| path.as_bytes().starts_with(b"/"));
     if inside { Ok(()) } else { Err(failed(io::Error::from_raw_os_error(libc::EXDEV))) }

@@ -2,16 +2,11 @@
 
 /// Held while it lives; let go when dropped, also by a kill.
 #[derive(Default)]
-pub struct Hold(Option<Box<dyn Send + Sync>>);
+pub struct Hold(#[expect(dead_code, reason = "it is there to be dropped")] Option<Box<dyn Send + Sync>>);
 
 impl Hold {
     /// Holds whatever `guard` holds.
     pub fn of(guard: impl Send + Sync + 'static) -> Self {
         Self(Some(Box::new(guard)))
-    }
-
-    /// Says whether anything keeps others out.
-    pub fn is_exclusive(&self) -> bool {
-        self.0.is_some()
     }
 }

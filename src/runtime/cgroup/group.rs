@@ -204,15 +204,10 @@ impl Group {
         self.move_into(pid, |_| true)
     }
 
-    /// Moves a process that was cloned into the group of v2 into the others.
-    pub fn add_cloned(&self, pid: i32) -> Result<(), GroupError> {
-        self.move_into(pid, |hierarchy| !hierarchy.unified)
-    }
-
     /// Moves the calling process, cloned into the group of v2, into the others.
     pub fn add_self(&self) -> Result<(), GroupError> {
         // 0 is whoever writes it.
-        self.add_cloned(0)
+        self.move_into(0, |hierarchy| !hierarchy.unified)
     }
 
     fn move_into(&self, pid: i32, which: impl Fn(&Hierarchy) -> bool) -> Result<(), GroupError> {

@@ -1,6 +1,8 @@
 //! Why a process could not be launched in a sandbox, or joined to one.
 
-use std::fmt;
+use std::{fmt, io};
+
+use crate::cgroup::group::GroupError;
 
 /// The steps of a launch, in their order. The child reports the number of the one that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,11 +134,21 @@ pub struct LaunchError {
 }
 
 impl LaunchError {
+    /// Makes the error of a process that could not move itself into its groups.
+    pub(super) fn ungrouped(name: &str, error: GroupError) -> Self {
+        match error {
+            GroupError::Io { source, .. } => Self::io(Step::Cgroup, name, &source),
+            GroupError::Unsupported { .. } | GroupError::Rule { .. } => {
+                Self::io(Step::Cgroup, name, &io::ErrorKind::Unsupported.into())
+            }
+        }
+    }
+
     pub(crate) fn new(step: Step, errno: i32, what: impl Into<String>) -> Self {
         Self { step, errno, what: what.into(), source: None }
     }
 
-    pub(crate) fn io(step: Step, what: impl Into<String>, error: &std::io::Error) -> Self {
+    pub(crate) fn io(step: Step, what: impl Into<String>, error: &io::Error) -> Self {
         Self::new(step, error.raw_os_error().unwrap_or(0), what)
     }
 
@@ -171,7 +183,7 @@ impl fmt::Display for LaunchError {
             (Step::User, libc::ENOENT) => write!(f, ": not in the container's /etc/passwd or /etc/group"),
             (_, 0) => Ok(()),
             (_, errno) => {
-                let text = std::io::Error::from_raw_os_error(errno).to_string();
+                let text = io::Error::from_raw_os_error(errno).to_string();
                 let text = text.split(" (os error").next().unwrap_or_default().to_lowercase();
                 write!(f, ": {text}")
             }

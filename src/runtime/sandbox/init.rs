@@ -4,7 +4,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::Mode;
 
-use crate::cgroup::group::GroupError;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::Stdio;
 use crate::sandbox::mounts::{self, Own};
@@ -25,15 +24,6 @@ pub(super) struct Child<'a> {
     pub gate: OwnedFd,
     /// Where a failure goes; closed by exec.
     pub report: OwnedFd,
-}
-
-fn ungrouped(name: &str, error: GroupError) -> LaunchError {
-    match error {
-        GroupError::Io { source, .. } => LaunchError::io(Step::Cgroup, name, &source),
-        GroupError::Unsupported { .. } | GroupError::Rule { .. } => {
-            LaunchError::io(Step::Cgroup, name, &std::io::ErrorKind::Unsupported.into())
-        }
-    }
 }
 
 impl Child<'_> {
@@ -82,7 +72,7 @@ impl Child<'_> {
         // The groups' namespace is rooted where the process is: it must be there first. A v1 hierarchy waits for the
         // kernel's readers when a process is moved: the parent does its part meanwhile.
         if let Some(group) = &spec.cgroup {
-            group.add_self().map_err(|error| ungrouped(&group.name, error))?;
+            group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
         }
         if spec.namespaces.cgroup == Namespace::New {
             namespace::unshare(libc::CLONE_NEWCGROUP).map_err(|error| failed(Step::Namespace, error))?;

@@ -129,7 +129,7 @@ impl Joiner<'_> {
         drop(child_process::new_session_keyring());
         rustix::process::umask(Mode::from_raw_mode(0o022));
         if let Some(group) = &self.target.group {
-            group.add_self().map_err(|_| LaunchError::new(Step::Cgroup, 0, group.name.clone()))?;
+            group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
         }
         self.take_oom_score();
         namespace::enter(init, NAMESPACES).map_err(|error| failed(Step::Namespace, error))?;

@@ -66,8 +66,9 @@ pub(crate) fn build(
         let message = format!("cannot build {resource}: {text}");
         EngineError::new(ErrorKind::Unsupported, resource, message)
     };
-    if !spec.unsupported.is_empty() {
-        return Err(refuse(format!("the embedded builder can't do `{}`", spec.unsupported.join("`, `"))));
+    let lacking: Vec<String> = spec.unsupported.iter().cloned().chain(lacking(spec).map(str::to_owned)).collect();
+    if !lacking.is_empty() {
+        return Err(refuse(format!("the embedded builder can't do `{}`", lacking.join("`, `"))));
     }
     if !Path::new(&spec.context).is_absolute() {
         return Err(refuse(format!("the context must be a folder, not `{}`", spec.context)));
@@ -98,6 +99,23 @@ pub(crate) fn build(
     build::build(rt, &request, &Sink(progress))
         .map(|image| summary::image(&image))
         .map_err(|error| errors::build(name, &error))
+}
+
+/// Names what is asked for and the embedded builder has not.
+fn lacking(spec: &BuildSpec) -> impl Iterator<Item = &'static str> + use<> {
+    let asked = [
+        ("additional_contexts", !spec.additional_contexts.is_empty()),
+        ("cache_to", !spec.cache_to.is_empty()),
+        ("check", spec.check),
+        ("entitlements", !spec.entitlements.is_empty()),
+        ("no_cache_filter", !spec.no_cache_filter.is_empty()),
+        ("privileged", spec.privileged),
+        ("push", spec.push),
+        ("secrets", !spec.secrets.is_empty()),
+        ("ssh", !spec.ssh.is_empty()),
+        ("ulimits", !spec.ulimits.is_empty()),
+    ];
+    asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
 }
 
 pub(crate) fn load(rt: &Runtime, archive: OwnedFd, progress: ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use orchestrator::engine::container::{
-    ContainerSpec, Endpoint, FileContent, FileMount, Healthcheck, Limits, Logging, Mount, MountSource, NetworkMode,
-    PortBinding, RestartPolicy,
+    BlockLimits, ContainerSpec, Endpoint, FileContent, FileMount, Healthcheck, Limits, Logging, Mount, MountSource,
+    NetworkMode, PortBinding, RestartPolicy,
 };
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use runtime::container::request::{
@@ -82,7 +82,8 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
 
 fn check(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(), EngineError> {
     let is_ignored = |path: &&String| IGNORED.iter().any(|name| path.rsplit('.').next() == Some(*name));
-    let (ignored, refused): (Vec<&String>, Vec<&String>) = spec.unsupported.iter().partition(is_ignored);
+    let asked: Vec<String> = spec.unsupported.iter().cloned().chain(lacking(spec).map(str::to_owned)).collect();
+    let (ignored, refused): (Vec<&String>, Vec<&String>) = asked.iter().partition(is_ignored);
     if !refused.is_empty() {
         let list: Vec<String> = refused.iter().map(|path| format!("`{path}`")).collect();
         return Err(refuse.because(format_args!("the embedded runtime can't do {}", list.join(", "))));
@@ -94,6 +95,21 @@ fn check(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(), EngineError> 
         None | Some("" | "host") => Ok(()),
         Some(other) => Err(refuse.because(format_args!("the user namespace is the host's, not `{other}`"))),
     }
+}
+
+/// Names what is asked for and the embedded runtime has not.
+fn lacking(spec: &ContainerSpec) -> impl Iterator<Item = &'static str> + use<> {
+    let asked = [
+        ("auto_remove", spec.auto_remove),
+        ("blkio_config", spec.limits.block != BlockLimits::default()),
+        ("cpu_rt_period", spec.limits.cpu_rt_period.is_some()),
+        ("cpu_rt_runtime", spec.limits.cpu_rt_runtime.is_some()),
+        ("gpus", !spec.device_requests.is_empty()),
+        ("runtime", spec.runtime.is_some()),
+        ("storage_opt", !spec.storage_opt.is_empty()),
+        ("volumes_from", !spec.volumes_from.is_empty()),
+    ];
+    asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
 }
 
 fn restart(policy: RestartPolicy) -> RestartRecord {

@@ -165,6 +165,9 @@ pub(crate) fn image(image: &Image) -> ImageSummary {
             .healthcheck
             .as_ref()
             .is_some_and(|check| !check.test.is_empty() && check.test[0] != "NONE"),
+        platform: format!("{}/{}", image.config.os, image.config.architecture),
+        command: [&config.entrypoint, &config.cmd].into_iter().flatten().flatten().cloned().collect(),
+        ..ImageSummary::default()
     }
 }
 

@@ -1,11 +1,14 @@
 //! How a service's image is built.
 
+use std::collections::BTreeMap;
+
 use compose::Project;
 use compose::model::build::Build;
+use compose::model::file_object::{Content, FileReference};
 use compose::model::service::Service;
 
 use crate::desired::{container, limits};
-use crate::engine::image::BuildSpec;
+use crate::engine::image::{BuildSecret, BuildSpec};
 use crate::identity;
 
 /// Returns the build of a service's image.
@@ -33,24 +36,49 @@ pub(crate) fn build(project: &Project, service: &Service, build: &Build) -> Buil
         platforms,
         shm_size: build.shm_size.and_then(limits::bytes),
         no_bootstrap: false,
+        additional_contexts: build.additional_contexts.clone(),
+        cache_from: build.cache_from.clone(),
+        cache_to: build.cache_to.clone(),
+        secrets: secrets(project, build),
+        ssh: ssh(build),
+        entitlements: build.entitlements.clone(),
+        privileged: build.privileged,
+        ulimits: build.ulimits.iter().map(|(name, limit)| (name.clone(), (limit.soft, limit.hard))).collect(),
+        no_cache_filter: build.no_cache_filter.clone(),
+        provenance: build.provenance.clone(),
+        sbom: build.sbom.clone(),
+        push: false,
+        check: false,
         unsupported: unsupported(&service.name, build),
     }
 }
 
+/// Returns the secrets by the id that a step asks for, which is the name that the `build` section gives them.
+fn secrets(project: &Project, build: &Build) -> BTreeMap<String, BuildSecret> {
+    let secret = |reference: &FileReference| {
+        let content = match &project.secrets.get(&reference.source)?.content {
+            Content::File(path) => BuildSecret::File(path.into()),
+            Content::Inline(text) => BuildSecret::Value(text.clone().into_bytes()),
+            Content::Environment(variable) => {
+                BuildSecret::Value(project.environment.get(variable)?.clone().into_bytes())
+            }
+            Content::External => return None,
+        };
+        let id = reference.target.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(&reference.source);
+        Some((id.to_owned(), content))
+    };
+    build.secrets.iter().filter_map(secret).collect()
+}
+
+fn ssh(build: &Build) -> Vec<String> {
+    let entry = |(id, path): (&String, &Option<String>)| match path {
+        Some(path) => format!("{id}={path}"),
+        None => id.clone(),
+    };
+    build.ssh.iter().map(entry).collect()
+}
+
 fn unsupported(service: &str, build: &Build) -> Vec<String> {
-    [
-        ("additional_contexts", !build.additional_contexts.is_empty()),
-        ("cache_to", !build.cache_to.is_empty()),
-        ("entitlements", !build.entitlements.is_empty()),
-        ("isolation", build.isolation.is_some()),
-        ("no_cache_filter", !build.no_cache_filter.is_empty()),
-        ("privileged", build.privileged),
-        ("secrets", !build.secrets.is_empty()),
-        ("ssh", !build.ssh.is_empty()),
-        ("ulimits", !build.ulimits.is_empty()),
-    ]
-    .into_iter()
-    .filter(|(_, asked)| *asked)
-    .map(|(attribute, _)| format!("services.{service}.build.{attribute}"))
-    .collect()
+    let isolation = build.isolation.as_deref().is_some_and(|isolation| isolation != "default");
+    if isolation { vec![format!("services.{service}.build.isolation")] } else { Vec::new() }
 }

@@ -96,6 +96,11 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
         userns: service.userns_mode.clone(),
         oom_score_adj: service.oom_score_adj,
         oom_kill_disable: service.oom_kill_disable,
+        device_requests: limits::device_requests(service),
+        volumes_from: Vec::new(),
+        storage_opt: service.storage_opt.clone(),
+        runtime: service.runtime.clone(),
+        auto_remove: false,
         limits: limits::limits(service),
         logging: service.logging.as_ref().map_or_else(Logging::default, |logging| Logging {
             driver: logging.driver.clone(),

@@ -1,9 +1,9 @@
 //! Resource limits: `deploy.resources` over the service's own attributes.
 
 use compose::model::bytes::Bytes;
-use compose::model::service::Service;
+use compose::model::service::{Blkio, Service};
 
-use crate::engine::container::Limits;
+use crate::engine::container::{BlockLimits, DeviceRequest, Limits};
 
 /// Returns a size; one below zero is no limit.
 pub(crate) fn bytes(bytes: Bytes) -> Option<u64> {
@@ -30,7 +30,41 @@ pub(crate) fn limits(service: &Service) -> Limits {
         cpu_quota: service.cpu_quota.filter(|quota| *quota != 0),
         cpuset: service.cpuset.clone(),
         pids: limits.and_then(|limits| limits.pids).or(service.pids_limit).filter(|pids| *pids != 0),
+        cpu_rt_period: positive(unsigned(service.cpu_rt_period)),
+        cpu_rt_runtime: service.cpu_rt_runtime.filter(|runtime| *runtime != 0),
+        block: service.blkio.as_ref().map(block).unwrap_or_default(),
     }
+}
+
+fn block(blkio: &Blkio) -> BlockLimits {
+    BlockLimits {
+        weight: blkio.weight.filter(|weight| *weight > 0),
+        weight_device: blkio.weight_device.iter().map(|(path, weight)| (path.clone(), u64::from(*weight))).collect(),
+        device_read_bps: blkio.device_read_bps.clone(),
+        device_write_bps: blkio.device_write_bps.clone(),
+        device_read_iops: blkio.device_read_iops.clone(),
+        device_write_iops: blkio.device_write_iops.clone(),
+    }
+}
+
+/// Returns the requests for devices by what they can do: the reserved ones, then `gpus`.
+pub(crate) fn device_requests(service: &Service) -> Vec<DeviceRequest> {
+    let reserved = service.deploy.as_ref().and_then(|deploy| deploy.reservations.as_ref());
+    let request = |asked: &compose::model::deploy::DeviceRequest, capability: Option<&str>| {
+        let mut capabilities = asked.capabilities.clone();
+        if let Some(capability) = capability.filter(|it| !capabilities.iter().any(|has| has == it)) {
+            capabilities.push(capability.to_owned());
+        }
+        DeviceRequest {
+            driver: asked.driver.clone(),
+            count: asked.count,
+            device_ids: asked.device_ids.clone(),
+            capabilities,
+            options: asked.options.clone(),
+        }
+    };
+    let reserved = reserved.into_iter().flat_map(|reserved| &reserved.devices).map(|asked| request(asked, None));
+    reserved.chain(service.gpus.iter().map(|asked| request(asked, Some("gpu")))).collect()
 }
 
 #[expect(

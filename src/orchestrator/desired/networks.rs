@@ -29,6 +29,8 @@ pub(crate) fn network(project: &Project, key: &str) -> DesiredNetwork {
             pools: pools.collect(),
             internal: network.internal,
             attachable: network.attachable,
+            ipam_driver: network.ipam.driver.clone(),
+            ipam_options: network.ipam.options.clone(),
             ipv4: network.enable_ipv4.unwrap_or(true),
             ipv6: network.enable_ipv6.unwrap_or(false),
             labels: identity::resource_labels(&project.name, identity::NETWORK, key, &hash, &network.labels),

@@ -62,6 +62,13 @@ pub struct ContainerSpec {
     pub userns: Option<String>,
     pub oom_score_adj: Option<i64>,
     pub oom_kill_disable: bool,
+    pub device_requests: Vec<DeviceRequest>,
+    /// Containers whose volumes are mounted too, by id or name, with `:ro` where so asked.
+    pub volumes_from: Vec<String>,
+    pub storage_opt: BTreeMap<String, String>,
+    pub runtime: Option<String>,
+    /// The engine removes it when its program ends (`run --rm`).
+    pub auto_remove: bool,
     pub limits: Limits,
     pub logging: Logging,
     pub platform: Option<String>,
@@ -93,6 +100,56 @@ pub struct Limits {
     pub cpuset: Option<String>,
     /// Processes and threads; `-1` is unlimited.
     pub pids: Option<i64>,
+    /// Microseconds a period of real-time scheduling.
+    pub cpu_rt_period: Option<u64>,
+    /// Microseconds of real-time scheduling a period.
+    pub cpu_rt_runtime: Option<i64>,
+    /// Block devices.
+    pub block: BlockLimits,
+}
+
+/// Limits of block devices; a device is a path on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the attributes of `blkio_config`, named as in the Compose specification")]
+pub struct BlockLimits {
+    /// 10 to 1000.
+    pub weight: Option<u16>,
+    pub weight_device: Vec<(String, u64)>,
+    /// Bytes a second.
+    pub device_read_bps: Vec<(String, u64)>,
+    /// Bytes a second.
+    pub device_write_bps: Vec<(String, u64)>,
+    /// Operations a second.
+    pub device_read_iops: Vec<(String, u64)>,
+    /// Operations a second.
+    pub device_write_iops: Vec<(String, u64)>,
+}
+
+/// A request for devices by what they can do: `gpus`, `deploy.resources.reservations.devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the attributes of a device request, named as in the Compose specification")]
+pub struct DeviceRequest {
+    pub driver: Option<String>,
+    /// `-1` is all.
+    pub count: Option<i64>,
+    pub device_ids: Vec<String>,
+    pub capabilities: Vec<String>,
+    pub options: BTreeMap<String, String>,
+}
+
+/// How an image is made of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CommitSpec {
+    /// Name of the image; `None`: none.
+    pub reference: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// Why.
+    pub message: Option<String>,
+    /// Dockerfile instructions to apply (`CMD ["x"]`, `ENV A=1`).
+    pub changes: Vec<String>,
+    /// Freeze the container meanwhile.
+    pub pause: bool,
 }
 
 /// When a container is started again.

@@ -12,6 +12,8 @@ pub struct NetworkSpec {
     pub pools: Vec<AddressPool>,
     pub internal: bool,
     pub attachable: bool,
+    pub ipam_driver: Option<String>,
+    pub ipam_options: BTreeMap<String, String>,
     pub ipv4: bool,
     pub ipv6: bool,
     pub labels: BTreeMap<String, String>,

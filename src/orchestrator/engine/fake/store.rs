@@ -170,6 +170,7 @@ pub(super) fn image(reference: &str, id: &str, volumes: &[&str]) -> ImageSummary
         labels: BTreeMap::new(),
         volumes: volumes.iter().map(|volume| (*volume).to_owned()).collect(),
         has_healthcheck: false,
+        ..ImageSummary::default()
     }
 }
 

@@ -108,7 +108,7 @@ configs: { motd: { content: hello } }
         Some(["serve", "--port", "80"]) OnFailure(Some(3)) Some(90s)
         Some(Healthcheck { test: Some(["CMD-SHELL", "curl -f localhost"]), interval: Some(2s), timeout: None, retries: None, start_period: None, start_interval: None })
         Some(67108864) Some(500000000)
-        {"nofile": (1024, 2048)} ["NET_ADMIN"] [("gate", "host-gateway")] ["services.web.gpus"]
+        {"nofile": (1024, 2048)} ["NET_ADMIN"] [("gate", "host-gateway")] []
     "#]].assert_eq(&fields(&spec));
     let db = bench.engine.spec("shop-db-1").unwrap();
     expect![[r#"

@@ -5,9 +5,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use patterns::{Ignore, Matched, clean, matches_glob};
+
 use crate::build::cache::Key;
 use crate::build::hashes::Hashes;
-use crate::build::ignore::{Ignore, Matched, clean, matches_glob};
 use crate::build::view::{Found, View};
 
 /// A tree to copy from.

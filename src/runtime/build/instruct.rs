@@ -5,12 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use patterns::{Ignore, clean};
+
 use crate::build::cache::Key;
 use crate::build::context::Tree;
 use crate::build::dockerfile::instruction::{Command, Run, RunNetwork, RunSecurity, Transfer};
 use crate::build::error::Reason;
 use crate::build::execute::{Runner, State, is_folder};
-use crate::build::ignore::{Ignore, clean};
 use crate::build::mounts;
 use crate::build::network::StepNetwork;
 use crate::build::run::{self, RunStep};

@@ -7,7 +7,6 @@ pub mod error;
 pub mod execute;
 pub mod hashes;
 pub mod host_ca;
-pub mod ignore;
 mod instruct;
 pub mod metadata;
 mod mounts;

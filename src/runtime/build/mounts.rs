@@ -4,12 +4,13 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use patterns::{Ignore, clean};
+
 use crate::build::cache::Key;
 use crate::build::dockerfile::instruction::{RunMount, RunMountKind};
 use crate::build::dockerfile::mount;
 use crate::build::error::Reason;
 use crate::build::execute::{Runner, State};
-use crate::build::ignore::{Ignore, clean};
 use crate::build::instruct;
 use crate::build::owner::Owner;
 use crate::build::step::StepMount;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use patterns::Ignore;
+
 use crate::Runtime;
 use crate::build::context::Tree;
 use crate::build::dockerfile::decode;
@@ -11,7 +13,6 @@ use crate::build::dockerfile::instruction::Dockerfile;
 use crate::build::error::{BuildError, Place, Reason};
 use crate::build::execute;
 use crate::build::hashes::Hashes;
-use crate::build::ignore::Ignore;
 use crate::build::network::BuildNetwork;
 use crate::build::view::View;
 use crate::image::reference::Reference;

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use patterns::{Ignore, clean};
+
 use crate::build::archive;
 use crate::build::cache::Key;
 use crate::build::context::{Selected, Tree};
 use crate::build::dockerfile::instruction::{Content, Transfer};
 use crate::build::error::Reason;
 use crate::build::hashes::Hashes;
-use crate::build::ignore::{Ignore, clean};
 use crate::build::owner::{self, Owner};
 use crate::build::scope::Scope;
 use crate::build::view::View;

@@ -1,4 +1,5 @@
-//! `.dockerignore`: which files of a context a build can't see. Last match wins; a match on a folder holds for what is in it.
+//! The patterns of `.dockerignore`, of `COPY --exclude` and of watch rules: which files of a folder are not seen.
+//! Last match wins; a match on a folder holds for what is in it. (moby/patternmatcher, over Go's `filepath.Match`)
 
 /// The patterns of one ignore file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -107,7 +108,7 @@ impl Ignore {
 }
 
 /// Go's `filepath.Clean`.
-pub(super) fn clean(path: &str) -> String {
+pub fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut names: Vec<&str> = Vec::new();
     for name in path.split('/') {
@@ -190,8 +191,8 @@ fn matches(parts: &[Part], text: &[char]) -> bool {
     }
 }
 
-/// Says whether one name or path matches a Go `filepath.Match` pattern.
-pub(super) fn matches_glob(pattern: &str, text: &str) -> Result<bool, String> {
+/// Says whether one name or path matches a Go `filepath.Match` pattern; fails on a broken `[class]`.
+pub fn matches_glob(pattern: &str, text: &str) -> Result<bool, String> {
     let single: Vec<Part> = parts(pattern)
         .map_err(|message| format!("{message}: {pattern:?}"))?
         .into_iter()

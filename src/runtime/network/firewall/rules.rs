@@ -117,6 +117,11 @@ fn sets() -> Vec<Set> {
     sets
 }
 
+/// Begins a rule for IPv4 packets to an address.
+pub(crate) fn is_ipv4_to(address: std::net::Ipv4Addr) -> Rule {
+    is(&IPV4).payload(IPV4.destination).equals(&address.octets(), true)
+}
+
 fn is(family: &Family) -> Rule {
     Rule::default().meta(Meta::Family).equals(&[family.number], true)
 }

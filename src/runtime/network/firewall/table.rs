@@ -303,6 +303,20 @@ impl Rule {
         })
     }
 
+    /// Sends the packet to another port of the same address.
+    pub fn to_port(self, port: u16) -> Self {
+        const DESTINATION: u32 = 1;
+        const IPV4: u32 = 2;
+        let rule = self.push("immediate", |m| {
+            m.put_be32(1, FIRST_REGISTER).nest(2, |data| {
+                data.put(1, &port.to_be_bytes());
+            });
+        });
+        rule.push("nat", |m| {
+            m.put_be32(1, DESTINATION).put_be32(2, IPV4).put_be32(5, FIRST_REGISTER);
+        })
+    }
+
     /// Gives the packet the address of the link that it leaves by.
     pub fn masquerade(self) -> Self {
         self.push("masq", |_| {})

@@ -22,6 +22,7 @@ pub enum Kind {
     A,
     Ptr,
     Aaaa,
+    Srv,
     Any,
     Other(u16),
 }
@@ -32,6 +33,7 @@ impl From<u16> for Kind {
             1 => Self::A,
             12 => Self::Ptr,
             28 => Self::Aaaa,
+            33 => Self::Srv,
             255 => Self::Any,
             other => Self::Other(other),
         }
@@ -72,6 +74,13 @@ pub enum Record {
     Address(IpAddr),
     /// PTR.
     Name(String),
+    /// SRV: where a port of a name is to be had.
+    Service {
+        /// The port.
+        port: u16,
+        /// A name with addresses.
+        target: String,
+    },
 }
 
 /// Why bytes are no question that can be answered.
@@ -208,6 +217,13 @@ impl Query {
                 Record::Address(IpAddr::V4(address)) => (1, address.octets().to_vec()),
                 Record::Address(IpAddr::V6(address)) => (28, address.octets().to_vec()),
                 Record::Name(name) => (12, encode_name(name)),
+                Record::Service { port, target } => {
+                    // Priority and weight are 0: all are equal (RFC 2782), and the order takes turns.
+                    let mut data = vec![0; 4];
+                    data.extend(port.to_be_bytes());
+                    data.extend(encode_name(target));
+                    (33, data)
+                }
             };
             // The name is that of the question, at byte 12.
             let mut record = vec![0xc0, 12];

@@ -12,6 +12,7 @@ use crate::Runtime;
 use crate::network::files::NAME_SERVER;
 use crate::network::lifecycle;
 use crate::network::names::message::{self, Code, Malformed, Query};
+use crate::network::names::redirect;
 use crate::network::names::stream::{Asker, Stream};
 use crate::network::names::upstream::Upstream;
 use crate::network::names::zone::{Meaning, Zone};
@@ -20,12 +21,13 @@ use crate::state::container::{ContainerRecord, NetworkModeRecord};
 use crate::state::record;
 use crate::sys::netns;
 
-const PORT: u16 = 53;
 /// Seconds: addresses of ours change with every new container.
 const TTL: u32 = 5;
 /// An upstream server's time for one question; three tries stay below the two seconds that people bear.
 const PATIENCE: Duration = Duration::from_millis(600);
 const TRIES: usize = 3;
+/// For a name without a dot, which mostly is a mistake, as long as no server has shown that it answers at all.
+const DOUBT: Duration = Duration::from_millis(200);
 /// Questions to upstream servers at once, each a socket.
 const MOST_PENDING: usize = 256;
 const MOST_ASKERS: usize = 64;
@@ -82,14 +84,14 @@ impl NameServer {
         for request in requests {
             networks.extend(lifecycle::find(rt, &request.network).map_err(io::Error::other)?);
         }
+        // Who can't get out must not be able to tell the outside anything in a question (CVE-2024-29018).
+        let has_way_out = networks.iter().any(|network| !network.internal);
+        let upstream = if has_way_out { upstream } else { Vec::new() };
         Self::listen(Zone::open(rt, networks), netns, Upstream::new(upstream))
     }
 
     pub(crate) fn listen(zone: Zone, netns: BorrowedFd<'_>, upstream: Upstream) -> io::Result<Self> {
-        let (udp, tcp) = netns::within(netns, || {
-            let udp = UdpSocket::bind((NAME_SERVER, PORT))?;
-            TcpListener::bind((NAME_SERVER, PORT)).map(|tcp| (udp, tcp))
-        })??;
+        let (udp, tcp) = netns::within(netns, sockets)??;
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
         let ready = Ready::open()?;
@@ -172,7 +174,9 @@ impl NameServer {
         asker: Option<SocketAddr>,
         first_try: usize,
     ) -> Option<Vec<u8>> {
-        for tries in first_try..TRIES.max(self.upstream.len()) {
+        let is_doubtful = query.is_single_label() && !self.upstream.is_known();
+        let (most, patience) = if is_doubtful { (0, DOUBT) } else { (TRIES, PATIENCE) };
+        for tries in first_try..most.max(self.upstream.len()) {
             let server = tries % self.upstream.len();
             let id = random_id();
             let sent = self.upstream.send(server, &message::with_id(bytes.clone(), id)).and_then(|socket| {
@@ -183,7 +187,7 @@ impl NameServer {
                 self.upstream.note(server, false);
                 continue;
             };
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + patience;
             self.pending.insert(self.next, Pending { socket, query, bytes, id, asker, server, tries, deadline });
             self.next += 4;
             return None;
@@ -294,6 +298,23 @@ impl NameServer {
         let pending = self.pending.values().map(|pending| pending.deadline);
         let next = pending.chain(self.askers.values().map(|asker| asker.deadline)).min();
         self.ready.set_timer(next.map(|next| next.saturating_duration_since(now)));
+    }
+}
+
+/// Opens the sockets in the thread's network namespace: at a port of the kernel's choice, to which questions are led,
+/// and where the kernel can't do that, at the port that is asked.
+fn sockets() -> io::Result<(UdpSocket, TcpListener)> {
+    let bind = |port| {
+        let udp = UdpSocket::bind((NAME_SERVER, port))?;
+        TcpListener::bind((NAME_SERVER, port)).map(|tcp| (udp, tcp))
+    };
+    let (udp, tcp) = bind(0)?;
+    match redirect::redirect(udp.local_addr()?.port(), tcp.local_addr()?.port()) {
+        Ok(()) => Ok((udp, tcp)),
+        Err(error) => {
+            tracing::debug!(%error, "cannot lead questions to another port");
+            bind(redirect::PORT)
+        }
     }
 }
 

@@ -19,6 +19,8 @@ struct Server {
     address: SocketAddr,
     /// It left the last question unanswered.
     is_silent: bool,
+    /// It has answered before.
+    is_known: bool,
 }
 
 impl Upstream {
@@ -28,7 +30,8 @@ impl Upstream {
     }
 
     pub(crate) fn at(addresses: Vec<SocketAddr>) -> Self {
-        Self { servers: addresses.into_iter().map(|address| Server { address, is_silent: false }).collect() }
+        let server = |address| Server { address, is_silent: false, is_known: false };
+        Self { servers: addresses.into_iter().map(server).collect() }
     }
 
     /// How many there are.
@@ -46,10 +49,16 @@ impl Upstream {
         self.servers.iter().all(|server| server.is_silent)
     }
 
+    /// Says whether any has ever answered.
+    pub fn is_known(&self) -> bool {
+        self.servers.iter().any(|server| server.is_known)
+    }
+
     /// Remembers whether a server answered.
     pub fn note(&mut self, server: usize, answered: bool) {
         if let Some(server) = self.servers.get_mut(server) {
             server.is_silent = !answered;
+            server.is_known |= answered;
         }
     }
 

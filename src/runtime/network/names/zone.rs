@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::Runtime;
 use crate::network::lifecycle;
 use crate::network::names::message::{Kind, Record};
+use crate::network::names::services;
 use crate::network::subnet::Subnet;
 use crate::state::network::{EndpointRecord, NetworkRecord};
 
@@ -74,25 +75,46 @@ impl Zone {
         if let Some(address) = reverse_address(name) {
             return self.look_up_reverse(address, kind);
         }
+        // `_http._tcp.web`: a port of `web`.
+        let (port, name) = match services::split(name) {
+            Some((port, rest)) if self.names.contains_key(rest) || self.down.contains(rest) => (Some(port), rest),
+            Some(_) | None => (None, name),
+        };
         let Some(addresses) = self.names.get(name) else {
             return if self.down.contains(name) { Meaning::Down } else { Meaning::Foreign };
         };
+        if let Some(port) = port {
+            let mut records = self.services(addresses, port, kind);
+            self.take_turns(&mut records);
+            return Meaning::Known(records);
+        }
         let mut records: Vec<_> = addresses
             .iter()
             .filter(|address| match kind {
                 Kind::A => address.is_ipv4(),
                 Kind::Aaaa => address.is_ipv6(),
                 Kind::Any => true,
-                Kind::Ptr | Kind::Other(_) => false,
+                Kind::Ptr | Kind::Srv | Kind::Other(_) => false,
             })
             .map(|address| Record::Address(*address))
             .collect();
+        self.take_turns(&mut records);
+        Meaning::Known(records)
+    }
+
+    fn take_turns(&mut self, records: &mut [Record]) {
         if records.len() > 1 {
             self.turn = self.turn.wrapping_add(1);
             let by = self.turn % records.len();
             records.rotate_left(by);
         }
-        Meaning::Known(records)
+    }
+
+    /// Returns where a port of a name is to be had: a record a container.
+    fn services(&self, addresses: &BTreeSet<IpAddr>, port: Option<u16>, kind: Kind) -> Vec<Record> {
+        let (Kind::Srv | Kind::Any, Some(port)) = (kind, port) else { return Vec::new() };
+        let targets: BTreeSet<&String> = addresses.iter().filter_map(|address| self.reverse.get(address)).collect();
+        targets.into_iter().map(|target| Record::Service { port, target: target.clone() }).collect()
     }
 
     fn look_up_reverse(&self, address: IpAddr, kind: Kind) -> Meaning {

@@ -77,6 +77,7 @@ fn read(answer: &[u8], mut at: usize) -> (u8, Vec<Vec<u8>>) {
 const A: u16 = 1;
 const PTR: u16 = 12;
 const AAAA: u16 = 28;
+const SRV: u16 = 33;
 const NXDOMAIN: u8 = Code::NameError as u8;
 const SERVFAIL: u8 = Code::ServerFailure as u8;
 
@@ -103,6 +104,12 @@ fn names_of_the_networks_are_answered_while_their_containers_run() {
         let [a, b, c, d] = octets(&one)[..] else { panic!("IPv4") };
         let (code, records) = look_up(&asker.netns, &format!("{d}.{c}.{b}.{a}.in-addr.arpa"), PTR);
         assert_eq!((code, records[0].as_slice()), (0, &b"\x05web-1\x05front\x00"[..]));
+        let (code, records) = look_up(&asker.netns, "_8080._tcp.web", SRV);
+        assert_eq!((code, records.len()), (0, 2), "a record a replica");
+        assert!(records.contains(&b"\0\0\0\0\x1f\x90\x05web-1\x05front\x00".to_vec()), "{records:?}");
+        assert_eq!(look_up(&asker.netns, "_http._tcp.web-2", SRV).1[0][4..6], [0, 80]);
+        assert_eq!(look_up(&asker.netns, "_nothing._tcp.web", SRV), (0, vec![]));
+        assert_eq!(look_up(&asker.netns, "_http._tcp.nobody", SRV).0, SERVFAIL, "not ours, and nobody to ask");
         detach(&host.rt, &one.record.id).unwrap();
         assert_eq!(look_up(&asker.netns, "web", A).1, [octets(&two)]);
         assert_eq!(look_up(&asker.netns, "web-1", A).0, NXDOMAIN);
@@ -146,6 +153,9 @@ fn a_dead_upstream_costs_others_nothing_and_is_told_within_two_seconds() {
         let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
         let _server = serve(host, &asker, &[&front], vec![deaf.local_addr().unwrap()]);
         let begun = Instant::now();
+        assert_eq!(look_up(&asker.netns, "mistake", A).0, NXDOMAIN);
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+        let begun = Instant::now();
         let netns = asker.netns.try_clone().unwrap();
         let slow = std::thread::spawn(move || look_up(&netns, "www.example.org", A));
         assert_eq!(look_up(&asker.netns, "asker", A).0, 0);
@@ -157,6 +167,21 @@ fn a_dead_upstream_costs_others_nothing_and_is_told_within_two_seconds() {
             assert_eq!(look_up(&asker.netns, name, A).0, NXDOMAIN);
         }
         assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn a_program_may_have_port_53_of_every_address_for_itself() {
+    on_a_host(|host| {
+        let front = host.network("front");
+        let asker = host.container("asker", &[&front]);
+        let before = netns::within(asker.netns.as_fd(), || UdpSocket::bind("0.0.0.0:53").unwrap()).unwrap();
+        let _server = serve(host, &asker, &[&front], Vec::new());
+        drop(before);
+        let theirs = || (UdpSocket::bind("0.0.0.0:53"), std::net::TcpListener::bind("0.0.0.0:53"));
+        let (udp, tcp) = netns::within(asker.netns.as_fd(), theirs).unwrap();
+        assert!(udp.is_ok() && tcp.is_ok(), "{udp:?} {tcp:?}");
+        assert_eq!(look_up(&asker.netns, "asker", A).0, 0, "and names are answered all the same");
     });
 }
 

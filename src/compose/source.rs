@@ -1,5 +1,6 @@
 //! Where text comes from: files by number, spans in them, and the reader that the caller gives.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -99,4 +100,19 @@ pub trait Reader {
 
     /// Fetches a remote Compose file (`git` or `oci://`) and returns the local path of its folder or file.
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError>;
+}
+
+/// Files in memory, by absolute path: for editors, for tests, and wherever there is no disk.
+impl Reader for BTreeMap<PathBuf, String> {
+    fn read(&self, path: &Path) -> Result<String, ReadError> {
+        self.get(path).cloned().ok_or(ReadError::NotFound)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.contains_key(path)
+    }
+
+    fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError> {
+        Err(ReadError::Other(format!("`{reference}` is remote, and only files in memory are read here")))
+    }
 }

@@ -7,7 +7,7 @@ use crate::source::{FileId, Span};
 
 /// Returns the diagnostic for a file that is not YAML.
 pub fn describe(error: &ScanError, text: &str, file: FileId) -> Diagnostic {
-    let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
+    let offset = text.floor_char_boundary(error.marker().byte_offset().unwrap_or(text.len()));
     let line_start = text[..offset].rfind('\n').map_or(0, |position| position + 1);
     let line_end = text[line_start..].find('\n').map_or(text.len(), |length| line_start + length);
     let line = &text[line_start..line_end];
@@ -23,7 +23,7 @@ pub fn describe(error: &ScanError, text: &str, file: FileId) -> Diagnostic {
             .label("a tab")
             .help("indent with two spaces");
     }
-    let here = at(offset, (offset + 1).min(line_end.max(offset)));
+    let here = at(offset, text.ceil_char_boundary(offset + 1).min(line_end.max(offset)));
     match error.kind() {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => colon(line, line_start, &at, here),
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::SimpleKeyExpected => {

@@ -39,8 +39,10 @@ pub fn parse_raw(
     for line in text.split_inclusive('\n') {
         let start = offset;
         offset += line.len();
-        let line = line.trim_end_matches(['\n', '\r']).trim_start();
+        let whole = line.trim_end_matches(['\n', '\r']);
+        let line = whole.trim_start();
         let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        let start = start + (whole.len() - line.len());
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -94,6 +96,7 @@ impl<'t> Parser<'t> {
         variables: &mut BTreeMap<String, String>,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(), DotenvError> {
+        self.skip_export();
         let start = self.rest;
         let (name, assigned) = self.name()?;
         if name.contains(' ') {
@@ -110,13 +113,16 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// Reads a name, and says whether a value follows.
-    fn name(&mut self) -> Result<(&'t str, bool), DotenvError> {
+    fn skip_export(&mut self) {
         if let Some(rest) = self.rest.strip_prefix("export")
             && rest.starts_with(char::is_whitespace)
         {
             self.rest = rest.trim_start_matches(is_space);
         }
+    }
+
+    /// Reads a name, and says whether a value follows.
+    fn name(&mut self) -> Result<(&'t str, bool), DotenvError> {
         let source = self.rest;
         for (position, character) in source.char_indices() {
             match character {
@@ -272,6 +278,20 @@ mod tests {
     fn an_open_quote_is_found_where_it_opens() {
         let error = parse("A=1\nB=\"open\n", &mut BTreeMap::new(), &|_| None).unwrap_err();
         assert_eq!((error.offset, error.length), (6, 5));
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_behind_export_indentation_and_a_byte_order_mark() {
+        for text in ["A=1\nexport  B C=2\n", "  B C=2", "\u{feff}B C=2\n"] {
+            for parse in [parse, parse_raw] {
+                if let Err(error) = parse(text, &mut BTreeMap::new(), &|_| None) {
+                    let part = &text[error.offset..error.offset + error.length];
+                    assert!(part == "B C" || part == "export  B C", "{text:?}: {part:?}");
+                }
+            }
+        }
+        assert!(parse("export  B C=2", &mut BTreeMap::new(), &|_| None).is_err());
+        assert!(parse_raw("  B C=2", &mut BTreeMap::new(), &|_| None).is_err());
     }
 
     #[test]

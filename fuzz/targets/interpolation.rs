@@ -1,0 +1,9 @@
+//! The grammar of `${VAR:-word}`.
+
+#![no_main]
+
+#[path = "../properties.rs"]
+#[allow(dead_code, reason = "each target uses its own")]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| properties::interpolation(input));

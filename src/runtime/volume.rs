@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timestamps, Uid, XattrFla
 
 use crate::Runtime;
 use crate::state::container::{ContainerRecord, MountSourceRecord};
+use crate::state::occurrence::{self, Kind};
 use crate::state::record::{self, Lock, RecordError};
 use crate::state::volume::VolumeRecord;
 
@@ -74,6 +75,7 @@ pub fn create(rt: &Runtime, request: &VolumeRequest) -> Result<VolumeRecord, Vol
     let data = rt.layout.volume_data(&request.name);
     std::fs::create_dir_all(&data).map_err(|source| VolumeError::Io { act: "create", path: data, source })?;
     record::write(&rt.layout.volume(&request.name), &volume)?;
+    tell(rt, &volume, "create");
     Ok(volume)
 }
 
@@ -148,18 +150,23 @@ pub fn directory(rt: &Runtime, name: &str) -> Result<PathBuf, VolumeError> {
     })
 }
 
+fn tell(rt: &Runtime, volume: &VolumeRecord, action: &str) {
+    let mut attributes = volume.labels.clone();
+    attributes.insert("driver".into(), volume.driver.clone());
+    occurrence::record(&rt.layout, Kind::Volume, action, &volume.name, attributes);
+}
+
 /// Removes a volume that no container has; says whether it was there.
 pub fn remove(rt: &Runtime, name: &str) -> Result<bool, VolumeError> {
     let _lock = lock(rt)?;
-    if find(rt, name)?.is_none() {
-        return Ok(false);
-    }
+    let Some(volume) = find(rt, name)? else { return Ok(false) };
     let containers = users(rt, name)?;
     if !containers.is_empty() {
         return Err(VolumeError::InUse { name: name.into(), containers });
     }
     let record = rt.layout.volume(name);
     std::fs::remove_file(&record).map_err(|source| VolumeError::Io { act: "remove", path: record, source })?;
+    tell(rt, &volume, "destroy");
     let folder = rt.layout.volumes().join(name);
     std::fs::remove_dir_all(&folder).map_err(|source| VolumeError::Io { act: "remove", path: folder, source })?;
     Ok(true)

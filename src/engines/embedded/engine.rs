@@ -11,12 +11,13 @@ use orchestrator::engine::hold::Hold;
 use orchestrator::engine::image::{BuildSpec, ImageSummary, PullSpec};
 use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
+use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
+use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use runtime::Runtime;
 use runtime::container::list::Container;
 use runtime::container::remove::{RemoveError, RemoveRequest};
-use runtime::container::stop::StopRequest;
 use runtime::container::{create, kill, list, remove, rename, signal, start, stop};
 use runtime::network::{self, NetworkError, NetworkRequest, Pool, ports};
 use runtime::state::network::NetworkRecord;
@@ -25,7 +26,7 @@ use runtime::volume::{self, VolumeRequest};
 use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
-use crate::embedded::{EmbeddedOptions, enter, errors, follow, images, request};
+use crate::embedded::{EmbeddedOptions, acts, enter, errors, follow, images, request};
 
 /// The engine over the embedded runtime.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ fn networks(rt: &Runtime, labels: &[String]) -> Result<Networks, EngineError> {
     Ok(Networks(found))
 }
 
-fn signal_number(name: &str, text: &str) -> Result<i32, EngineError> {
+pub(crate) fn signal_number(name: &str, text: &str) -> Result<i32, EngineError> {
     signal::parse(text)
         .map_err(|error| EngineError::new(ErrorKind::Unsupported, errors::container(name), error.to_string()))
 }
@@ -165,12 +166,8 @@ impl Engine for Embedded {
 
     async fn stop_container(&self, id: &ContainerId, options: StopOptions) -> Result<(), EngineError> {
         let id = id.0.clone();
-        let signal = options.signal.as_deref().map(|signal| signal_number(&id, signal)).transpose()?;
-        let grace_ms = options.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
-        blocking(&self.rt, move |rt| {
-            stop::stop(rt, &id, StopRequest { signal, grace_ms }).map_err(|error| errors::stop(&id, &error))
-        })
-        .await
+        let request = acts::stop_request(&id, &options)?;
+        blocking(&self.rt, move |rt| stop::stop(rt, &id, request).map_err(|error| errors::stop(&id, &error))).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: &str) -> Result<(), EngineError> {
@@ -195,6 +192,30 @@ impl Engine for Embedded {
     async fn rename_container(&self, id: &ContainerId, name: &str) -> Result<(), EngineError> {
         let (id, name) = (id.0.clone(), name.to_owned());
         blocking(&self.rt, move |rt| rename::rename(rt, &id, &name).map_err(|error| errors::rename(&id, &error))).await
+    }
+
+    async fn pause_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        acts::pause(&self.rt, id.0.clone()).await
+    }
+
+    async fn unpause_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        acts::unpause(&self.rt, id.0.clone()).await
+    }
+
+    async fn restart_container(&self, id: &ContainerId, options: StopOptions) -> Result<(), EngineError> {
+        acts::restart(&self.rt, id.0.clone(), options).await
+    }
+
+    async fn container_statistics(&self, id: &ContainerId) -> Result<mpsc::Receiver<Statistics>, EngineError> {
+        acts::statistics(&self.rt, id.0.clone()).await
+    }
+
+    async fn container_processes(&self, id: &ContainerId, arguments: &[String]) -> Result<ProcessTable, EngineError> {
+        acts::processes(&self.rt, id.0.clone(), arguments.to_vec()).await
+    }
+
+    async fn occurrences(&self, query: OccurrenceQuery) -> Result<mpsc::Receiver<Occurrence>, EngineError> {
+        acts::occurrences(&self.rt, query).await
     }
 
     async fn watch_container(&self, id: &ContainerId) -> Result<mpsc::Receiver<ContainerState>, EngineError> {

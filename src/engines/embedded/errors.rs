@@ -8,6 +8,8 @@ use runtime::acquire::AcquireError;
 use runtime::acquire::load::LoadError;
 use runtime::build::BuildError;
 use runtime::build::error::Reason;
+use runtime::cgroup::group::GroupError;
+use runtime::container::act::ActError;
 use runtime::container::create::CreateError;
 use runtime::container::exec::ExecError;
 use runtime::container::kill::KillError;
@@ -15,6 +17,7 @@ use runtime::container::list;
 use runtime::container::list::FindError;
 use runtime::container::remove::RemoveError;
 use runtime::container::rename::RenameError;
+use runtime::container::restart::RestartError;
 use runtime::container::start::StartError;
 use runtime::container::stop::StopError;
 use runtime::image::store::StoreError;
@@ -180,10 +183,31 @@ pub(crate) fn rename(name: &str, source: &RenameError) -> EngineError {
 pub(crate) fn exec(name: &str, source: &ExecError) -> EngineError {
     match source {
         ExecError::Find(source) => find(name, source),
-        ExecError::NotRunning { .. } => error(ErrorKind::Conflict, container(name), "", source),
+        ExecError::NotRunning { .. } | ExecError::Paused { .. } => {
+            error(ErrorKind::Conflict, container(name), "", source)
+        }
         ExecError::Capability(_) | ExecError::Program { .. } | ExecError::Io { .. } => {
             error(ErrorKind::Failed, container(name), "run a program in", source)
         }
+    }
+}
+
+pub(crate) fn act(name: &str, source: &ActError) -> EngineError {
+    let kind = match source {
+        ActError::Find(source) => return find(name, source),
+        ActError::NotRunning { .. } => ErrorKind::Conflict,
+        ActError::Unsupported { .. } | ActError::Group { source: GroupError::Unsupported { .. }, .. } => {
+            ErrorKind::Unsupported
+        }
+        ActError::Failed { .. } | ActError::Group { .. } | ActError::Io { .. } => ErrorKind::Failed,
+    };
+    error(kind, container(name), "", source)
+}
+
+pub(crate) fn restart(name: &str, source: &RestartError) -> EngineError {
+    match source {
+        RestartError::Act(source) => act(name, source),
+        RestartError::Start(source) => start(name, source),
     }
 }
 

@@ -25,7 +25,7 @@ const WAITING: usize = 16;
 /// Lines that may wait for a slow reader.
 const LINES: usize = 1024;
 
-fn notifier() -> (Arc<Notify>, impl Fn() + Send + Sync + 'static) {
+pub(crate) fn notifier() -> (Arc<Notify>, impl Fn() + Send + Sync + 'static) {
     let notify = Arc::new(Notify::new());
     let other = Arc::clone(&notify);
     (notify, move || other.notify_one())

@@ -1,5 +1,6 @@
 //! The Engine over the embedded runtime: our words for its, and back.
 
+mod acts;
 pub mod engine;
 mod enter;
 mod errors;

@@ -21,6 +21,7 @@ use orchestrator::engine::error::ErrorKind;
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
 use orchestrator::engine::log::LogQuery;
 use orchestrator::engine::network::NetworkSpec;
+use orchestrator::engine::occurrence::OccurrenceQuery;
 use runtime::Runtime;
 use runtime::image::config::{ContainerConfig, ImageConfig};
 use runtime::image::reference::Reference;
@@ -179,6 +180,7 @@ async fn a_project_lives_from_its_network_to_its_end() {
     written.read_to_string(&mut output).unwrap();
     assert_eq!(output, "given\n");
     on_a_terminal(engine, &server_id).await;
+    frozen_restarted_and_counted(engine, &server_id).await;
 
     let mut states = engine.watch_container(&server_id).await.unwrap();
     engine.stop_container(&server_id, StopOptions::default()).await.unwrap();
@@ -199,6 +201,38 @@ async fn a_project_lives_from_its_network_to_its_end() {
     assert!(engine.list_networks(&[]).await.unwrap().is_empty());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(project.root.path().to_str().unwrap()), "a mount is left");
+}
+
+async fn frozen_restarted_and_counted(engine: &Arc<dyn Engine>, id: &ContainerId) {
+    let query = OccurrenceQuery { labels: vec!["project=shop".into()], since: None, until: None };
+    let mut told = engine.occurrences(query).await.unwrap();
+    let before = engine.inspect_container(&id.0).await.unwrap();
+    engine.pause_container(id).await.unwrap();
+    assert_eq!(engine.inspect_container(&id.0).await.unwrap().state, ContainerState::Paused);
+    engine.unpause_container(id).await.unwrap();
+    engine.restart_container(id, StopOptions { grace: Some(Duration::ZERO), signal: None }).await.unwrap();
+    let after = engine.inspect_container(&id.0).await.unwrap();
+    assert!(matches!(after.state, ContainerState::Running { .. }));
+    assert_eq!((&before.networks, &before.ports), (&after.networks, &after.ports), "it is where it was");
+    let port = after.ports.iter().find_map(|port| port.host).unwrap().1;
+    let answer = tokio::task::spawn_blocking(move || get(port)).await.unwrap();
+    assert!(answer.ends_with("seed\n"), "{answer}");
+    let mut counters = engine.container_statistics(id).await.unwrap();
+    let first = tokio::time::timeout(LIMIT, counters.recv()).await.unwrap().unwrap();
+    let second = tokio::time::timeout(LIMIT, counters.recv()).await.unwrap().unwrap();
+    assert!(first.network.0 > 0 && first.processes == 1 && first.memory > 0, "{first:?}");
+    assert!(second.read > first.read && second.cpu_nanos >= first.cpu_nanos);
+    let table = engine.container_processes(id, &[]).await.unwrap();
+    assert!(table.rows.iter().any(|row| row.last().is_some_and(|command| command.starts_with("httpd"))), "{table:?}");
+    for wanted in ["pause", "unpause", "kill", "die", "stop", "start", "restart"] {
+        let found = loop {
+            let one = tokio::time::timeout(LIMIT, told.recv()).await.unwrap().unwrap();
+            if !one.action.starts_with("health_status") && !one.action.starts_with("exec") {
+                break one;
+            }
+        };
+        assert_eq!((found.action.as_str(), found.kind.as_str(), &found.id), (wanted, "container", &id.0));
+    }
 }
 
 async fn on_a_terminal(engine: &Arc<dyn Engine>, id: &ContainerId) {

@@ -218,13 +218,13 @@ impl Group {
         Ok(())
     }
 
-    /// Every process, in our pid namespace.
+    /// Every process, in our pid namespace; those in groups that the container made itself, too.
     pub fn processes(&self) -> Vec<i32> {
-        let Some(first) = self.hierarchies().into_iter().max_by_key(|hierarchy| hierarchy.unified) else {
-            return Vec::new();
-        };
-        let text = fs::read_to_string(first.mount.join(&self.name).join("cgroup.procs")).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
+        let mut pids = Vec::new();
+        if let Some(first) = self.hierarchies().into_iter().max_by_key(|hierarchy| hierarchy.unified) {
+            processes_below(&first.mount.join(&self.name), &mut pids);
+        }
+        pids
     }
 
     /// Kills every process, and waits for none.
@@ -276,6 +276,16 @@ impl Group {
         let end = Instant::now() + PATIENCE;
         for pid in self.processes() {
             wait_for_exit(pid, end);
+        }
+    }
+}
+
+fn processes_below(path: &Path, pids: &mut Vec<i32>) {
+    let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            processes_below(&entry.path(), pids);
         }
     }
 }

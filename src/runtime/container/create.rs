@@ -23,6 +23,7 @@ use crate::state::container::{
     NetworkModeRecord, StatusRecord, VERSION,
 };
 use crate::state::layout::Bundle;
+use crate::state::occurrence;
 use crate::state::record::{self, Lock, RecordError};
 use crate::volume::{self, VolumeError, VolumeRequest};
 
@@ -150,6 +151,7 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
         source,
     })?;
     unfinished.is_finished = true;
+    occurrence::of_container(&rt.layout, &record, "create", &[]);
     Ok(id.clone())
 }
 

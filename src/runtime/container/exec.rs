@@ -49,6 +49,8 @@ pub enum ExecError {
     Find(#[from] FindError),
     #[error("container `{name}` does not run")]
     NotRunning { name: String },
+    #[error("container `{name}` is paused")]
+    Paused { name: String },
     #[error(transparent)]
     Capability(#[from] UnknownCapability),
     /// The container's program could not be run, with the code a shell would give.
@@ -99,11 +101,8 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
     let record = container.record;
     let init = match container.status.status {
         Status::Running { init, .. } => init,
-        Status::Paused { .. }
-        | Status::Created
-        | Status::Restarting { .. }
-        | Status::Exited { .. }
-        | Status::Dead { .. } => {
+        Status::Paused { .. } => return Err(ExecError::Paused { name: record.name }),
+        Status::Created | Status::Restarting { .. } | Status::Exited { .. } | Status::Dead { .. } => {
             return Err(ExecError::NotRunning { name: record.name });
         }
     };

@@ -29,7 +29,9 @@ pub fn kill(rt: &Runtime, name: &str, signal: i32) -> Result<(), KillError> {
     let id = list::find_id(rt, name)?;
     match control::ask(&rt.layout.bundle(&id), &Request::Signal { signal }) {
         Ok(Some(Reply::Done)) => Ok(()),
-        Ok(Some(Reply::Failed { message })) => Err(KillError::Failed { name: name.into(), message }),
+        Ok(Some(Reply::Failed { message } | Reply::Unsupported { message })) => {
+            Err(KillError::Failed { name: name.into(), message })
+        }
         Ok(None) => {
             list::read(rt, &id)?;
             Err(KillError::NotRunning { name: name.into() })

@@ -10,6 +10,7 @@ use crate::container::repair;
 use crate::container::stop::{self, StopError, StopRequest};
 use crate::network::{self, AttachError};
 use crate::state::container::{ContainerRecord, MountSourceRecord, Status};
+use crate::state::occurrence;
 use crate::state::record::{self, RecordError};
 use crate::volume::{self, VolumeError};
 
@@ -76,6 +77,7 @@ pub fn remove(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Re
     let lock = names::lock(rt)?;
     names::take_back(rt, &container.record.name, &id, &lock);
     drop(lock);
+    occurrence::of_container(&rt.layout, &container.record, "destroy", &[]);
     let mut result = network::release(rt, &id).map_err(RemoveError::from);
     let removed = std::fs::remove_dir_all(&gone.lib);
     result = result.and(removed.map_err(|source| RemoveError::Io { path: gone.lib, source }));

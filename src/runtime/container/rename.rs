@@ -3,6 +3,7 @@
 use crate::Runtime;
 use crate::container::list::{self, FindError};
 use crate::container::names;
+use crate::state::occurrence;
 use crate::state::record::{self, RecordError};
 
 /// Why a container could not be given another name.
@@ -42,5 +43,6 @@ pub fn rename(rt: &Runtime, name: &str, new: &str) -> Result<(), RenameError> {
         return Err(error.into());
     }
     names::take_back(rt, &old, &id, &lock);
+    occurrence::of_container(&rt.layout, &container, "rename", &[("oldName", format!("/{old}"))]);
     Ok(())
 }

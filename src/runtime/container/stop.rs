@@ -37,7 +37,9 @@ pub fn stop(rt: &Runtime, name: &str, request: StopRequest) -> Result<(), StopEr
     let message = Request::Stop { signal: request.signal, grace_ms: request.grace_ms };
     match control::ask(&rt.layout.bundle(&id), &message) {
         Ok(Some(Reply::Done)) => Ok(()),
-        Ok(Some(Reply::Failed { message })) => Err(StopError::Failed { name: name.into(), message }),
+        Ok(Some(Reply::Failed { message } | Reply::Unsupported { message })) => {
+            Err(StopError::Failed { name: name.into(), message })
+        }
         // No keeper: it does not run, or reading it mends what a killed one has left.
         Ok(None) => list::read(rt, &id).map(|_| ()).map_err(StopError::Find),
         Err(source) => Err(StopError::Ask { name: name.into(), source }),

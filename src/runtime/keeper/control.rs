@@ -23,6 +23,17 @@ pub enum Request {
         /// `None`: the container's own.
         grace_ms: Option<u64>,
     },
+    /// Stop and run again; the answer comes when the program runs.
+    Restart {
+        /// `None`: the container's own.
+        signal: Option<i32>,
+        /// `None`: the container's own.
+        grace_ms: Option<u64>,
+    },
+    /// Freeze its processes.
+    Pause,
+    /// Let them go on.
+    Unpause,
     /// Send a signal.
     Signal {
         /// Its number.
@@ -37,6 +48,11 @@ pub enum Reply {
     Done,
     /// Not done.
     Failed {
+        /// Why.
+        message: String,
+    },
+    /// This host can't do it.
+    Unsupported {
         /// Why.
         message: String,
     },

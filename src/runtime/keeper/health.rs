@@ -108,6 +108,11 @@ impl Probing {
         is_running
     }
 
+    /// Goes on where a pause has cut it short, after a whole interval as in Docker.
+    pub fn resume(&mut self, now: Duration) {
+        self.step = Step::Idle { next: now + self.interval };
+    }
+
     /// Judges a probe.
     pub fn ended(&mut self, outcome: Outcome, now: Duration) {
         let Step::Probing { since } = self.step else { return };

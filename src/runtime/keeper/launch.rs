@@ -1,6 +1,7 @@
 //! What a keeper does to bring its container's program to run, and to clear away what a run leaves behind.
 
 use std::error::Error;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::Runtime;
@@ -13,8 +14,9 @@ use crate::network::names::server::NameServer;
 use crate::network::ports::{self, PortConflict, Reserved};
 use crate::network::proxy::Proxy;
 use crate::network::{self, files};
+use crate::sandbox::again::Kept;
 use crate::sandbox::join::Target;
-use crate::sandbox::launch::{Born, LaunchError};
+use crate::sandbox::launch::{Born, LaunchError, Prepare};
 use crate::state::container::{ContainerRecord, NetworkModeRecord, OpenPortRecord};
 use crate::state::process::ProcessId;
 
@@ -45,6 +47,22 @@ pub struct Held {
     pub proxy: Option<Proxy>,
     /// What is open on the host.
     pub ports: Vec<OpenPortRecord>,
+}
+
+/// Where a run was, for the next one.
+#[derive(Debug)]
+pub struct Place {
+    /// Its namespaces.
+    pub namespaces: Kept,
+    /// Still serves there.
+    pub names: Option<NameServer>,
+}
+
+impl Place {
+    /// Holds the place of a process that runs.
+    pub fn of(pid: i32) -> io::Result<Self> {
+        Ok(Self { namespaces: Kept::of(pid)?, names: None })
+    }
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -98,37 +116,55 @@ pub fn describe(conflict: &PortConflict) -> String {
     }
 }
 
-/// Launches the container's program.
+/// Launches the container's program in namespaces of its own.
 pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result<Run, StartFailure> {
-    let failed = |error: &(dyn Error + 'static)| StartFailure::of(&cannot_start(record), error);
-    let sandbox = spec::sandbox(rt, record, held.group.clone()).map_err(|error| failed(&error))?;
-    let is_logged = !record.log.disabled;
-    let (streams, stdio) = stdio::open(&record.process, is_logged).map_err(|error| failed(&error))?;
-    let oom_kills = held.group.as_ref().map_or(0, Group::oom_kills);
+    let group = held.group.clone();
     let mut names = None;
     let mut prepare = |born: &Born| -> Result<(), Failure> {
         names = plug_in(rt, record, held, born)?;
         Ok(())
     };
-    let launched = crate::sandbox::launch::launch(&sandbox, stdio, &mut prepare);
-    let launched = match launched {
-        Ok(launched) => launched,
-        Err(error) => {
+    let launched = launch_in(rt, record, group, None, &mut prepare);
+    match launched {
+        Ok(run) => Ok(Run { names, ..run }),
+        Err(failure) => {
             unplug(rt, record);
-            return Err(launch_failure(record, &error));
+            Err(failure)
         }
-    };
+    }
+}
+
+/// Launches it where the last run was: with its namespaces, mounts and addresses.
+pub fn relaunch(rt: &Runtime, record: &ContainerRecord, held: &Held, place: Place) -> Result<Run, StartFailure> {
+    let run = launch_in(rt, record, held.group.clone(), Some(&place.namespaces), &mut |_| Ok(()))?;
+    Ok(Run { names: place.names, ..run })
+}
+
+fn launch_in(
+    rt: &Runtime,
+    record: &ContainerRecord,
+    group: Option<Group>,
+    kept: Option<&Kept>,
+    prepare: Prepare<'_>,
+) -> Result<Run, StartFailure> {
+    let failed = |error: &(dyn Error + 'static)| StartFailure::of(&cannot_start(record), error);
+    let oom_kills = group.as_ref().map_or(0, Group::oom_kills);
+    let sandbox = spec::sandbox(rt, record, group).map_err(|error| failed(&error))?;
+    let is_logged = !record.log.disabled;
+    let (streams, stdio) = stdio::open(&record.process, is_logged).map_err(|error| failed(&error))?;
+    let launched = crate::sandbox::launch::launch_in(&sandbox, stdio, kept, prepare);
+    let launched = launched.map_err(|error| launch_failure(record, &error))?;
     let init = ProcessId::of(launched.pid).unwrap_or(ProcessId { pid: launched.pid, start_time: 0 });
     let target = Target {
         init,
         capabilities: sandbox.capabilities,
         seccomp: sandbox.seccomp,
         no_new_privileges: sandbox.no_new_privileges,
-        group: held.group.clone(),
+        group: sandbox.cgroup,
         env: record.process.env.clone(),
         rlimits: record.ulimits.clone(),
     };
-    Ok(Run { init, pidfd: launched.pidfd, streams, names, target, oom_kills })
+    Ok(Run { init, pidfd: launched.pidfd, streams, names: None, target, oom_kills })
 }
 
 /// An error of a launch whose preparation failed is best told by the preparation.

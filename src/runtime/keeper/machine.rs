@@ -44,6 +44,19 @@ pub enum Event {
         /// What process 1 listens to.
         hearing: Hearing,
     },
+    /// Somebody wants it to stop and to run again at once, in the same place.
+    Restart {
+        /// First signal.
+        signal: i32,
+        /// Time until it is killed.
+        grace: Duration,
+        /// What process 1 listens to.
+        hearing: Hearing,
+    },
+    /// Its processes have been frozen.
+    Paused,
+    /// Its processes have been let go on.
+    Unpaused,
     /// Somebody sent a signal that ends it for good (`kill`): it is not started again.
     Killed {
         /// The signal.
@@ -68,6 +81,8 @@ pub enum Action {
     Probe,
     /// Kill the probe that is running; no answer is expected.
     AbortProbe,
+    /// Let frozen processes go on: what they were sent must reach them.
+    Thaw,
     /// Write down the state.
     Record,
     /// The keeper's work is done.
@@ -109,6 +124,8 @@ pub enum Phase {
         since: Duration,
         /// It was told to stop: when it is killed, `None`: it has been.
         stopping: Option<Option<Duration>>,
+        /// Its processes are frozen.
+        paused: bool,
     },
     /// It ended and will be started again.
     Waiting {
@@ -135,6 +152,8 @@ pub struct Machine {
     pause: Duration,
     restarts: u32,
     stopped_by_user: bool,
+    /// It is being stopped only to be run again.
+    again: bool,
     deaf_to: Option<i32>,
 }
 
@@ -148,6 +167,7 @@ impl Machine {
             pause: FIRST_PAUSE,
             restarts: 0,
             stopped_by_user: false,
+            again: false,
             deaf_to: None,
         }
     }
@@ -155,6 +175,11 @@ impl Machine {
     /// Returns what the container is doing.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Says whether it is being stopped only to be run again at once.
+    pub fn is_again(&self) -> bool {
+        self.again
     }
 
     /// Returns how often it has been started again.
@@ -184,7 +209,8 @@ impl Machine {
     pub fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Running { stopping: Some(kill_at), .. } => kill_at,
-            Phase::Running { stopping: None, .. } => self.probing.as_ref().map(Probing::deadline),
+            Phase::Running { stopping: None, paused: false, .. } => self.probing.as_ref().map(Probing::deadline),
+            Phase::Running { stopping: None, paused: true, .. } => None,
             Phase::Waiting { until, .. } => Some(until),
             Phase::Starting | Phase::Ended { .. } => None,
         }
@@ -194,7 +220,8 @@ impl Machine {
     pub fn on(&mut self, event: Event, now: Duration) -> Vec<Action> {
         match event {
             Event::Started => {
-                self.phase = Phase::Running { since: now, stopping: None };
+                self.phase = Phase::Running { since: now, stopping: None, paused: false };
+                self.deaf_to = None;
                 if let Some(probing) = &mut self.probing {
                     probing.start(now);
                 }
@@ -211,6 +238,9 @@ impl Machine {
                 actions
             }
             Event::Stop { signal, grace, hearing } => self.stop(signal, grace, hearing, now),
+            Event::Restart { signal, grace, hearing } => self.restart(signal, grace, hearing, now),
+            Event::Paused => self.pause(),
+            Event::Unpaused => self.unpause(now),
             Event::Killed { signal } => self.kill(signal),
             Event::Probed(outcome) => match (&mut self.probing, self.phase) {
                 (Some(probing), Phase::Running { stopping: None, .. }) => {
@@ -226,6 +256,11 @@ impl Machine {
     }
 
     fn ended(&mut self, exit_code: i32, out_of_memory: bool, lasted: Duration, now: Duration) -> Vec<Action> {
+        if std::mem::take(&mut self.again) {
+            self.pause = FIRST_PAUSE;
+            self.phase = Phase::Starting;
+            return vec![Action::Launch];
+        }
         if !self.is_restarted(exit_code) {
             self.phase = Phase::Ended { exit_code, out_of_memory };
             return vec![Action::Record, Action::End];
@@ -251,12 +286,13 @@ impl Machine {
 
     fn stop(&mut self, signal: i32, grace: Duration, hearing: Hearing, now: Duration) -> Vec<Action> {
         self.stopped_by_user = true;
+        self.again = false;
         match self.phase {
             Phase::Waiting { exit_code, .. } => {
                 self.phase = Phase::Ended { exit_code, out_of_memory: false };
                 vec![Action::Record, Action::End]
             }
-            Phase::Running { since, stopping } => {
+            Phase::Running { since, stopping, paused } => {
                 // A second, more impatient stop shortens the first one's grace; it never lengthens it.
                 let kill_at = (now + grace).min(stopping.flatten().unwrap_or(Duration::MAX));
                 let mut actions = self.stop_probing();
@@ -271,22 +307,74 @@ impl Machine {
                     actions.push(Action::Signal(if deaf { SIGINT } else { signal }));
                     Some(kill_at)
                 };
-                self.phase = Phase::Running { since, stopping: Some(stopping) };
+                if paused {
+                    actions.push(Action::Thaw);
+                }
+                self.phase = Phase::Running { since, stopping: Some(stopping), paused: false };
                 actions
             }
             Phase::Starting | Phase::Ended { .. } => vec![],
         }
     }
 
+    fn restart(&mut self, signal: i32, grace: Duration, hearing: Hearing, now: Duration) -> Vec<Action> {
+        match self.phase {
+            Phase::Running { .. } => {
+                let actions = self.stop(signal, grace, hearing, now);
+                self.stopped_by_user = false;
+                self.again = true;
+                self.restarts = 0;
+                actions
+            }
+            Phase::Waiting { .. } => {
+                self.phase = Phase::Starting;
+                vec![Action::Launch]
+            }
+            Phase::Starting | Phase::Ended { .. } => vec![],
+        }
+    }
+
+    fn pause(&mut self) -> Vec<Action> {
+        match &mut self.phase {
+            Phase::Running { paused: paused @ false, .. } => {
+                *paused = true;
+                let mut actions = self.stop_probing();
+                actions.push(Action::Record);
+                actions
+            }
+            Phase::Running { .. } | Phase::Starting | Phase::Waiting { .. } | Phase::Ended { .. } => vec![],
+        }
+    }
+
+    fn unpause(&mut self, now: Duration) -> Vec<Action> {
+        match &mut self.phase {
+            Phase::Running { paused: paused @ true, .. } => {
+                *paused = false;
+                if let Some(probing) = &mut self.probing {
+                    probing.resume(now);
+                }
+                vec![Action::Record]
+            }
+            Phase::Running { .. } | Phase::Starting | Phase::Waiting { .. } | Phase::Ended { .. } => vec![],
+        }
+    }
+
     fn kill(&mut self, signal: i32) -> Vec<Action> {
         self.stopped_by_user = true;
+        self.again = false;
         match self.phase {
             Phase::Waiting { exit_code, .. } => {
                 self.phase = Phase::Ended { exit_code, out_of_memory: false };
                 vec![Action::Record, Action::End]
             }
-            Phase::Running { .. } if signal == SIGKILL => vec![Action::KillAll],
-            Phase::Running { .. } => vec![Action::Signal(signal)],
+            Phase::Running { since, stopping, paused } => {
+                let mut actions = vec![if signal == SIGKILL { Action::KillAll } else { Action::Signal(signal) }];
+                if paused {
+                    actions.push(Action::Thaw);
+                    self.phase = Phase::Running { since, stopping, paused: false };
+                }
+                actions
+            }
             Phase::Starting | Phase::Ended { .. } => vec![],
         }
     }
@@ -301,8 +389,8 @@ impl Machine {
             return vec![];
         }
         match self.phase {
-            Phase::Running { since, stopping: Some(Some(_)) } => {
-                self.phase = Phase::Running { since, stopping: Some(None) };
+            Phase::Running { since, stopping: Some(Some(_)), paused } => {
+                self.phase = Phase::Running { since, stopping: Some(None), paused };
                 vec![Action::KillAll]
             }
             Phase::Running { stopping: None, .. } => match &mut self.probing {
@@ -327,139 +415,4 @@ impl Machine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TERM: i32 = 15;
-
-    fn seconds(number: u64) -> Duration {
-        Duration::from_secs(number)
-    }
-
-    fn millis(number: u64) -> Duration {
-        Duration::from_millis(number)
-    }
-
-    fn running(restart: RestartRecord) -> Machine {
-        let mut machine = Machine::new(restart, None);
-        assert_eq!(machine.on(Event::Started, Duration::ZERO), [Action::Record]);
-        machine
-    }
-
-    fn exit(machine: &mut Machine, exit_code: i32, now: Duration) -> Vec<Action> {
-        machine.on(Event::Exited { exit_code, out_of_memory: false }, now)
-    }
-
-    fn stop(hearing: Hearing) -> Event {
-        Event::Stop { signal: TERM, grace: seconds(10), hearing }
-    }
-
-    fn mask(signals: &[i32]) -> Hearing {
-        Hearing::Signals(signals.iter().map(|signal| 1 << (signal - 1)).sum())
-    }
-
-    #[test]
-    fn without_a_policy_the_first_end_is_the_last() {
-        let mut machine = running(RestartRecord::No);
-        assert_eq!(exit(&mut machine, 3, seconds(1)), [Action::Record, Action::End]);
-        assert_eq!(machine.phase(), Phase::Ended { exit_code: 3, out_of_memory: false });
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_minute() {
-        let mut machine = running(RestartRecord::Always);
-        let mut now = Duration::ZERO;
-        let mut pauses = Vec::new();
-        for _ in 0..12 {
-            assert_eq!(exit(&mut machine, 0, now), [Action::Record]);
-            let until = machine.deadline().unwrap();
-            pauses.push(u64::try_from((until - now).as_millis()).unwrap());
-            assert_eq!(machine.on(Event::Due, until - millis(1)), []);
-            assert_eq!(machine.on(Event::Due, until), [Action::Launch]);
-            assert_eq!(machine.on(Event::Started, until), [Action::Record]);
-            now = until;
-        }
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000]);
-        assert_eq!(machine.restarts(), 12);
-    }
-
-    #[test]
-    fn a_steady_run_makes_the_next_pause_short_again() {
-        let mut machine = running(RestartRecord::Always);
-        exit(&mut machine, 1, Duration::ZERO);
-        machine.on(Event::Due, millis(100));
-        machine.on(Event::Started, millis(100));
-        exit(&mut machine, 1, millis(10_100));
-        assert_eq!(machine.deadline(), Some(millis(10_200)));
-    }
-
-    #[test]
-    fn on_failure_leaves_success_alone_and_counts() {
-        assert_eq!(
-            exit(&mut running(RestartRecord::OnFailure { max: None }), 0, seconds(1)),
-            [Action::Record, Action::End]
-        );
-        let mut machine = running(RestartRecord::OnFailure { max: Some(1) });
-        exit(&mut machine, 1, seconds(1));
-        machine.on(Event::Due, seconds(2));
-        machine.on(Event::Started, seconds(2));
-        assert_eq!(exit(&mut machine, 1, seconds(3)), [Action::Record, Action::End]);
-    }
-
-    #[test]
-    fn a_restart_that_can_not_be_launched_counts_as_a_failed_run() {
-        let mut machine = running(RestartRecord::Always);
-        exit(&mut machine, 1, Duration::ZERO);
-        machine.on(Event::Due, millis(100));
-        assert_eq!(machine.on(Event::NotStarted { exit_code: 125 }, millis(100)), [Action::Record]);
-        assert_eq!(machine.phase(), Phase::Waiting { until: millis(300), exit_code: 125 });
-    }
-
-    #[test]
-    fn a_listener_gets_its_grace_and_is_killed_after_it() {
-        let mut machine = running(RestartRecord::Always);
-        assert_eq!(machine.on(stop(mask(&[TERM])), seconds(1)), [Action::Signal(TERM)]);
-        assert_eq!(machine.on(Event::Due, seconds(10)), []);
-        assert_eq!(machine.on(Event::Due, seconds(11)), [Action::KillAll]);
-        assert_eq!(machine.deadline(), None);
-        assert_eq!(exit(&mut machine, 137, seconds(11)), [Action::Record, Action::End]);
-        assert!(machine.stopped_by_user());
-        assert_eq!(machine.deaf_to(), None);
-    }
-
-    #[test]
-    fn a_deaf_program_is_interrupted_or_killed_at_once() {
-        let mut python = running(RestartRecord::No);
-        assert_eq!(python.on(stop(mask(&[SIGINT])), seconds(1)), [Action::Signal(SIGINT)]);
-        assert_eq!(python.deaf_to(), Some(TERM));
-        assert_eq!(python.deadline(), Some(seconds(11)));
-        let mut shell = running(RestartRecord::No);
-        assert_eq!(shell.on(stop(mask(&[17])), seconds(1)), [Action::KillAll]);
-        assert_eq!(shell.deaf_to(), Some(TERM));
-    }
-
-    #[test]
-    fn a_second_stop_only_shortens_the_grace() {
-        let mut machine = running(RestartRecord::No);
-        machine.on(stop(Hearing::Unknown), seconds(1));
-        machine.on(Event::Stop { signal: TERM, grace: seconds(60), hearing: Hearing::Unknown }, seconds(2));
-        assert_eq!(machine.deadline(), Some(seconds(11)));
-        let now = Event::Stop { signal: TERM, grace: Duration::ZERO, hearing: Hearing::Unknown };
-        assert_eq!(machine.on(now, seconds(3)), [Action::KillAll]);
-    }
-
-    #[test]
-    fn a_stop_between_two_runs_ends_it_with_the_last_code() {
-        let mut machine = running(RestartRecord::Always);
-        exit(&mut machine, 4, seconds(1));
-        assert_eq!(machine.on(stop(Hearing::Unknown), seconds(1)), [Action::Record, Action::End]);
-        assert_eq!(machine.phase(), Phase::Ended { exit_code: 4, out_of_memory: false });
-    }
-
-    #[test]
-    fn a_killed_container_is_not_started_again() {
-        let mut machine = running(RestartRecord::Always);
-        assert_eq!(machine.on(Event::Killed { signal: SIGKILL }, seconds(1)), [Action::KillAll]);
-        assert_eq!(exit(&mut machine, 137, seconds(1)), [Action::Record, Action::End]);
-    }
-}
+mod tests;

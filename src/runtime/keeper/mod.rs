@@ -1,4 +1,6 @@
 //! The keeper: one process a container, parent of its process 1, owner of all that lives as long as it does.
+mod asked;
+mod carry;
 pub mod control;
 pub mod diary;
 pub mod health;

@@ -9,48 +9,52 @@ use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::Runtime;
-use crate::cgroup::group::Group;
-use crate::keeper::control::{self, Client, Received, Reply, Request};
-use crate::keeper::health::Outcome;
-use crate::keeper::launch::{self, Held, Run};
+use crate::keeper::control::{self, Client};
+use crate::keeper::launch::{self, Held, Place, Run};
 use crate::keeper::log::LogWriter;
-use crate::keeper::machine::{Action, Event, Machine, Phase};
-use crate::keeper::probe::{self, Probe, Progress};
+use crate::keeper::machine::{Event, Machine};
+use crate::keeper::probe::{Probe, Progress};
 use crate::keeper::ready::{Ready, StartFailure};
-use crate::keeper::{hearing, stdio};
-use crate::state::container::{ContainerRecord, NamespaceRecord, Status, StatusRecord, VERSION};
+use crate::keeper::stdio;
+use crate::state::container::{ContainerRecord, Status};
 use crate::state::layout::Bundle;
 use crate::state::process::{ProcessId, boot_id};
 use crate::state::record::{self, Lock};
 use crate::sys::termination::Termination;
 
-struct Keeper<'a> {
-    rt: &'a Runtime,
-    record: ContainerRecord,
-    bundle: Bundle,
-    machine: Machine,
-    clock: Instant,
-    log: LogWriter,
-    listener: UnixListener,
+/// A container's keeper, with all that it holds; what it is asked is in `asked`, what it does in `carry`.
+pub(super) struct Keeper<'a> {
+    pub(super) rt: &'a Runtime,
+    pub(super) record: ContainerRecord,
+    pub(super) bundle: Bundle,
+    pub(super) machine: Machine,
+    pub(super) clock: Instant,
+    pub(super) log: LogWriter,
+    pub(super) listener: UnixListener,
     /// The machine is going down, or somebody ends the keeper.
-    termination: Option<Termination>,
-    clients: Vec<Client>,
+    pub(super) termination: Option<Termination>,
+    pub(super) clients: Vec<Client>,
+    /// They asked for a restart and wait for the next run.
+    pub(super) restarting: Vec<Client>,
+    /// Where the next run is to be; `None`: in namespaces of its own.
+    pub(super) place: Option<Place>,
     /// They asked it to stop and wait for the end.
-    waiting: Vec<Client>,
-    held: Held,
-    run: Option<Run>,
-    probe: Option<Probe>,
-    boot: String,
-    me: Option<ProcessId>,
-    since_ms: u64,
-    at_ms: u64,
+    pub(super) waiting: Vec<Client>,
+    pub(super) held: Held,
+    pub(super) run: Option<Run>,
+    pub(super) probe: Option<Probe>,
+    pub(super) boot: String,
+    pub(super) me: Option<ProcessId>,
+    pub(super) since_ms: u64,
+    pub(super) at_ms: u64,
+    /// Verdict that was last written down among what happened.
+    pub(super) told_health: Option<&'static str>,
     /// Said once: a full disk would otherwise be told with each line.
-    log_has_failed: bool,
-    is_ended: bool,
-    _lock: Lock,
+    pub(super) log_has_failed: bool,
+    pub(super) is_ended: bool,
+    pub(super) _lock: Lock,
 }
 
 /// Which descriptor is ready.
@@ -96,6 +100,7 @@ pub fn keep(rt: &Runtime, id: &str, act: OwnedFd, ready: OwnedFd) -> i32 {
     }
 }
 
+/// Takes all that lasts from run to run, and launches the first one.
 fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
     let bundle = rt.layout.bundle(id);
     let fail = |error: &(dyn std::error::Error + 'static)| StartFailure::of("cannot start the container", error);
@@ -113,6 +118,8 @@ fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
         termination: Termination::listen().ok(),
         clients: Vec::new(),
         waiting: Vec::new(),
+        restarting: Vec::new(),
+        place: None,
         held: Held::default(),
         run: None,
         probe: None,
@@ -120,6 +127,7 @@ fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
         me: ProcessId::of(std::process::id().cast_signed()),
         since_ms: 0,
         at_ms: 0,
+        told_health: None,
         log_has_failed: false,
         is_ended: false,
         record,
@@ -132,6 +140,7 @@ fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
         return Err(failure);
     }
     keeper.on(Event::Started);
+    keeper.tell("start", &[]);
     Ok(keeper)
 }
 
@@ -141,13 +150,13 @@ impl Keeper<'_> {
         self.launch()
     }
 
-    fn launch(&mut self) -> Result<(), StartFailure> {
+    pub(super) fn launch(&mut self) -> Result<(), StartFailure> {
         self.run = Some(launch::launch(self.rt, &self.record, &mut self.held)?);
         self.since_ms = now_ms();
         Ok(())
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
     }
 
@@ -244,221 +253,20 @@ impl Keeper<'_> {
         }
     }
 
-    fn check_log(&mut self, result: std::io::Result<()>) {
+    pub(super) fn check_log(&mut self, result: std::io::Result<()>) {
         if let Err(error) = result
             && !std::mem::replace(&mut self.log_has_failed, true)
         {
             tracing::error!(%error, "cannot write the container's log: lines are lost");
         }
     }
-
-    fn on_client(&mut self, index: usize) {
-        match self.clients[index].receive() {
-            Received::Nothing => {}
-            Received::Gone => {
-                self.clients.remove(index);
-            }
-            Received::Request(Request::Stop { signal, grace_ms }) => {
-                let client = self.clients.remove(index);
-                self.waiting.push(client);
-                self.stop(signal, grace_ms);
-            }
-            Received::Request(Request::Signal { signal }) => {
-                let reply = self.signal(signal);
-                self.clients[index].answer(&reply);
-            }
-        }
-    }
-
-    fn stop(&mut self, signal: Option<i32>, grace_ms: Option<u64>) {
-        let hearing = self
-            .run
-            .as_ref()
-            .map_or(crate::keeper::machine::Hearing::Unknown, |run| hearing::of(&self.record, run.init.pid));
-        self.on(Event::Stop {
-            signal: signal.unwrap_or(self.record.stop_signal),
-            grace: Duration::from_millis(grace_ms.unwrap_or(self.record.stop_grace_ms)),
-            hearing,
-        });
-    }
-
-    /// Signals that end it for good keep it from being started again, as Docker's `kill` does; others are passed on.
-    fn signal(&mut self, signal: i32) -> Reply {
-        if signal == rustix::process::Signal::KILL.as_raw() || signal == self.record.stop_signal {
-            self.on(Event::Killed { signal });
-            return Reply::Done;
-        }
-        match &self.run {
-            Some(run) => match crate::sys::process::signal(run.pidfd.as_fd(), signal) {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Failed { message: error.to_string() },
-            },
-            None => Reply::Failed { message: "it does not run".into() },
-        }
-    }
-
-    fn on_exit(&mut self) {
-        let Some(run) = &self.run else { return };
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let exit_code = match rustix::process::waitid(WaitId::PidFd(run.pidfd.as_fd()), options) {
-            Ok(None) => return,
-            Ok(Some(status)) => {
-                status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(255)
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot wait for the container's process");
-                255
-            }
-        };
-        let Some(mut run) = self.run.take() else { return };
-        self.at_ms = now_ms();
-        if let Some(probe) = self.probe.take() {
-            probe.abort();
-        }
-        // The end of a namespace's process 1 is that of all in it; without one of its own, others may live on.
-        if self.record.namespaces.pid != NamespaceRecord::Private {
-            self.kill_group();
-        }
-        let drained = run.streams.drain(&mut self.log);
-        self.check_log(drained);
-        let oom_kills = self.held.group.as_ref().map_or(0, Group::oom_kills);
-        let out_of_memory = oom_kills > run.oom_kills;
-        drop(run);
-        self.on(Event::Exited { exit_code, out_of_memory });
-        if !self.is_ended {
-            launch::unplug(self.rt, &self.record);
-        }
-    }
-
-    fn kill_group(&self) {
-        if let Some(group) = &self.held.group
-            && let Err(error) = group.kill_all()
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot kill the container's group");
-        }
-    }
-
-    fn on(&mut self, event: Event) {
-        let now = self.now();
-        for action in self.machine.on(event, now) {
-            self.act(action);
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Launch => {
-                let event = match self.launch() {
-                    Ok(()) => Event::Started,
-                    Err(failure) => {
-                        tracing::error!("{failure}");
-                        self.at_ms = now_ms();
-                        Event::NotStarted { exit_code: failure.exit_code }
-                    }
-                };
-                self.on(event);
-            }
-            Action::Signal(signal) => self.send(signal),
-            Action::KillAll => {
-                self.send(rustix::process::Signal::KILL.as_raw());
-                if self.record.namespaces.pid != NamespaceRecord::Private {
-                    self.kill_group();
-                }
-            }
-            Action::Probe => self.start_probe(),
-            Action::AbortProbe => {
-                if let Some(probe) = self.probe.take() {
-                    probe.abort();
-                }
-            }
-            Action::Record => {
-                let status = self.status();
-                self.write_status(status);
-            }
-            Action::End => self.is_ended = true,
-        }
-    }
-
-    fn send(&self, signal: i32) {
-        if let Some(run) = &self.run
-            && let Err(error) = crate::sys::process::signal(run.pidfd.as_fd(), signal)
-        {
-            // It has ended just now.
-            tracing::debug!(%error, signal, "cannot signal process 1");
-        }
-        if let Some(deaf_to) = self.machine.deaf_to() {
-            tracing::info!("process 1 does not listen to signal {deaf_to}: sent {signal} without a wait");
-        }
-    }
-
-    fn start_probe(&mut self) {
-        let (Some(run), Some(check)) = (&self.run, &self.record.healthcheck) else { return };
-        match probe::start(&run.target, check, &self.record.process) {
-            Ok(probe) => self.probe = Some(probe),
-            Err(error) => {
-                let exit_code = Some(error.exit_code());
-                self.on(Event::Probed(Outcome { exit_code, output: error.to_string() }));
-            }
-        }
-    }
-
-    fn status(&self) -> Status {
-        match self.machine.phase() {
-            Phase::Starting => Status::Created,
-            Phase::Running { .. } => match &self.run {
-                Some(run) => Status::Running { init: run.init, since_ms: self.since_ms },
-                None => Status::Created,
-            },
-            Phase::Waiting { until, exit_code } => Status::Restarting {
-                exit_code,
-                at_ms: self.at_ms,
-                next_ms: now_ms() + millis(until.saturating_sub(self.now())),
-            },
-            Phase::Ended { exit_code, out_of_memory } => {
-                Status::Exited { exit_code, at_ms: self.at_ms, since_ms: self.since_ms, out_of_memory }
-            }
-        }
-    }
-
-    fn write_status(&self, status: Status) {
-        let is_over = matches!(status, Status::Exited { .. } | Status::Dead { .. });
-        let record = StatusRecord {
-            version: VERSION,
-            status,
-            health: self.machine.health(),
-            restarts: self.machine.restarts(),
-            stopped_by_user: self.machine.stopped_by_user(),
-            keeper: if is_over { None } else { self.me },
-            ports: if is_over { Vec::new() } else { self.held.ports.clone() },
-            boot: self.boot.clone(),
-            deaf_to: self.machine.deaf_to(),
-        };
-        if let Err(error) = record::write(&self.bundle.status(), &record) {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot write the status");
-        }
-    }
-
-    /// Whoever waits is answered as soon as nothing of the container can be met any more; the rest is ours alone.
-    fn clear_away(&mut self) {
-        launch::let_go(self.rt, &self.record, &mut self.held);
-        for client in &mut self.waiting {
-            client.answer(&Reply::Done);
-        }
-        launch::unplug(self.rt, &self.record);
-        if let Some(group) = self.held.group.take()
-            && let Err(error) = group.remove()
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove the container's group");
-        }
-        let _ = std::fs::remove_dir_all(&self.bundle.run);
-    }
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     millis(stdio::now())
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -10,6 +10,7 @@ use crate::network::addresses::{Taken, choose_subnets};
 use crate::network::subnet::Subnet;
 use crate::network::{bridge, firewall};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
+use crate::state::occurrence::{self, Kind};
 use crate::state::process::ProcessId;
 use crate::state::record::{self, RecordError};
 use crate::sys::netlink::Socket;
@@ -161,7 +162,15 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
         let _ = std::fs::remove_dir_all(rt.layout.networks().join(&network.id));
         return Err(error);
     }
+    tell(rt, &network, "create");
     Ok(network)
+}
+
+fn tell(rt: &Runtime, network: &NetworkRecord, action: &str) {
+    let mut attributes = network.labels.clone();
+    attributes.insert("name".into(), network.name.clone());
+    attributes.insert("type".into(), network.driver.clone());
+    occurrence::record(&rt.layout, Kind::Network, action, &network.id, attributes);
 }
 
 fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<(), NetworkError> {
@@ -191,6 +200,7 @@ pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
     let folder = rt.layout.networks().join(&network.id);
     let leaving = rt.layout.leaving_network(&network.id);
     std::fs::rename(&folder, &leaving).map_err(kernel("remove", &folder.to_string_lossy()))?;
+    tell(rt, &network, "destroy");
     clear(rt, &network, &leaving)
 }
 

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::Mode;
 
+use crate::sandbox::again::Kept;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::Stdio;
 use crate::sandbox::mounts::{self, Own};
@@ -20,6 +21,8 @@ pub(super) struct Child<'a> {
     pub filter: Option<Filter>,
     /// Namespaces of others to enter, with their kind.
     pub join: Vec<(OwnedFd, i32)>,
+    /// Where to run it instead of in a sandbox of its own.
+    pub kept: Option<&'a Kept>,
     /// A byte comes when the preparation is done.
     pub gate: OwnedFd,
     /// Where a failure goes; closed by exec.
@@ -51,6 +54,9 @@ impl Child<'_> {
         rustix::process::setsid().map_err(|error| failed(Step::Session, error.into()))?;
         // Kernels may have no key rings, or the user's quota of them be used up: then it keeps ours, which holds none.
         drop(process::new_session_keyring());
+        if let Some(kept) = self.kept {
+            return self.steps_again(kept);
+        }
         for (fd, kind) in self.join.drain(..) {
             namespace::enter(fd.as_fd(), kind).map_err(|error| failed(Step::Namespace, error))?;
         }
@@ -84,6 +90,18 @@ impl Child<'_> {
         rustix::process::umask(Mode::from_raw_mode(0o022));
 
         let ready = program::prepare(&spec.process, Some(&spec.hostname), fd::Missing::Directory)?;
+        report::pass(self.gate.as_fd(), Step::Ready)?;
+        self.finish(&ready)
+    }
+
+    /// The same in a place that is set up already.
+    fn steps_again(&self, kept: &Kept) -> Result<i32, LaunchError> {
+        if let Some(group) = &self.spec.cgroup {
+            group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
+        }
+        kept.enter(self.spec)?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        let ready = program::prepare(&self.spec.process, Some(&self.spec.hostname), fd::Missing::Directory)?;
         report::pass(self.gate.as_fd(), Step::Ready)?;
         self.finish(&ready)
     }

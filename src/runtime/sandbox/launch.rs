@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::cgroup::group::Group;
+use crate::sandbox::again::Kept;
 use crate::sandbox::init::Child;
 use crate::sandbox::report;
 use crate::sandbox::seccomp::{self, Filter};
@@ -61,13 +62,28 @@ pub type Prepare<'a> = &'a mut dyn FnMut(&Born) -> Result<(), Box<dyn std::error
 ///
 /// The child mounts while `prepare` runs. Call it from a process with one thread.
 pub fn launch(spec: &SandboxSpec, stdio: Stdio, prepare: Prepare<'_>) -> Result<Launched, LaunchError> {
+    launch_in(spec, stdio, None, prepare)
+}
+
+/// Launches a sandbox, or runs its program anew in one whose namespaces were kept.
+pub fn launch_in(
+    spec: &SandboxSpec,
+    stdio: Stdio,
+    kept: Option<&Kept>,
+    prepare: Prepare<'_>,
+) -> Result<Launched, LaunchError> {
     let filter = filter_for(&spec.seccomp, spec.capabilities, spec.privileged)?;
     let failed = |error: io::Error| LaunchError::io(Step::Clone, "", &error);
     let (reports, report) = report::pipe().map_err(failed)?;
     let (gate, leave) = report::pipe().map_err(failed)?;
-    let namespaces = Namespaces::of(spec)?;
+    let mut namespaces = Namespaces::of(spec)?;
+    if kept.is_some() {
+        // Only that of the processes has ended with them.
+        namespaces.new &= libc::CLONE_NEWPID;
+        namespaces.join.clear();
+    }
     let directory = spec.cgroup.as_ref().and_then(Group::unified_directory);
-    let child = Child { spec, stdio: &stdio, filter, join: namespaces.join, gate, report };
+    let child = Child { spec, stdio: &stdio, filter, join: namespaces.join, kept, gate, report };
     let half = || {
         // A gate that the child holds open itself would never tell it that the parent is gone.
         process::close_copy(leave.as_fd());

@@ -31,12 +31,8 @@ const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Hides and write-protects; a path that this kernel does not have is left out.
 pub(super) fn apply(own: &Own) -> Result<(), LaunchError> {
-    let failed = |path: String| move |error: io::Error| LaunchError::io(Step::Mask, path, &error);
-    let null = null(own).map_err(failed("/dev/null".to_owned()))?;
-    let mut cover = Cover { null, empty: None };
-    for path in HIDDEN_PROC {
-        cover.hide(own.proc.as_fd(), path).map_err(failed(format!("/proc/{path}")))?;
-    }
+    let mut cover = Cover::open(own)?;
+    cover_proc(&mut cover, own)?;
     for path in HIDDEN_SYS {
         cover.hide(own.sys.as_fd(), path).map_err(failed(format!("/sys/{path}")))?;
     }
@@ -48,10 +44,26 @@ pub(super) fn apply(own: &Own) -> Result<(), LaunchError> {
         let path = format!("{folder}/thermal_throttle");
         cover.hide(own.sys.as_fd(), &path).map_err(failed(format!("/sys/{path}")))?;
     }
+    Ok(())
+}
+
+/// Does so in `/proc` alone.
+pub(super) fn apply_to_proc(own: &Own) -> Result<(), LaunchError> {
+    cover_proc(&mut Cover::open(own)?, own)
+}
+
+fn cover_proc(cover: &mut Cover, own: &Own) -> Result<(), LaunchError> {
+    for path in HIDDEN_PROC {
+        cover.hide(own.proc.as_fd(), path).map_err(failed(format!("/proc/{path}")))?;
+    }
     for path in READ_ONLY_PROC {
         write_protect(own.proc.as_fd(), path).map_err(failed(format!("/proc/{path}")))?;
     }
     Ok(())
+}
+
+fn failed(path: String) -> impl FnOnce(io::Error) -> LaunchError {
+    move |error| LaunchError::io(Step::Mask, path, &error)
 }
 
 /// What is put over a path.
@@ -63,6 +75,10 @@ struct Cover {
 }
 
 impl Cover {
+    fn open(own: &Own) -> Result<Self, LaunchError> {
+        Ok(Self { null: null(own).map_err(failed("/dev/null".to_owned()))?, empty: None })
+    }
+
     fn hide(&mut self, base: BorrowedFd<'_>, path: &str) -> io::Result<()> {
         let Some(place) = location(base, path)? else { return Ok(()) };
         if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Directory {

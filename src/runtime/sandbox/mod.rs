@@ -1,5 +1,6 @@
 //! A contained process: namespaces, cgroup, root and limits around one program.
 
+pub mod again;
 pub mod capabilities;
 mod devices;
 mod error;

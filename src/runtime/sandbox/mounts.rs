@@ -61,9 +61,7 @@ fn propagation_of(name: Option<&str>) -> Propagation {
 /// Mounts `/proc`, `/dev` with what is below it, and `/sys`.
 pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>) -> Result<Own, LaunchError> {
     let failed = |step, what: &str, error: io::Error| LaunchError::io(step, what, &error);
-    let proc = mount::new("proc", &[], INERT).map_err(|error| failed(Step::Proc, "", error))?;
-    // An image whose /proc or /sys leads elsewhere would have us protect the wrong paths: refused, as runc does.
-    attach_at_plain_folder(&proc, root, "proc").map_err(|error| failed(Step::Proc, "", error))?;
+    let proc = proc(root).map_err(|error| failed(Step::Proc, "", error))?;
 
     let dev = devices::file_system(spec)?;
     let place = fd::locate(root, Path::new("/dev"), Missing::Directory).and_then(|place| {
@@ -77,6 +75,14 @@ pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>) -> Result<Own, Launc
     let sys = mount::new("sysfs", &[], INERT | read_only).map_err(|error| failed(Step::Sys, "", error))?;
     attach_at_plain_folder(&sys, root, "sys").map_err(|error| failed(Step::Sys, "", error))?;
     Ok(Own { proc, dev, sys })
+}
+
+/// Mounts `/proc` for the pid namespace that we are in.
+pub(super) fn proc(root: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let proc = mount::new("proc", &[], INERT)?;
+    // An image whose /proc or /sys leads elsewhere would have us protect the wrong paths: refused, as runc does.
+    attach_at_plain_folder(&proc, root, "proc")?;
+    Ok(proc)
 }
 
 /// Mounts at a folder directly below the root that is none but a folder.
@@ -241,6 +247,11 @@ pub(super) fn console(own: &Own, terminal: BorrowedFd<'_>) -> io::Result<()> {
 /// Hides and write-protects paths of `/proc` and `/sys`.
 pub(super) fn protect(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
     if spec.privileged || !spec.mask_paths { Ok(()) } else { masks::apply(own) }
+}
+
+/// Hides and write-protects paths of a `/proc` that has been made anew.
+pub(super) fn protect_proc(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
+    if spec.privileged || !spec.mask_paths { Ok(()) } else { masks::apply_to_proc(own) }
 }
 
 /// Write-protects the root itself; what is mounted on it stays as it is.

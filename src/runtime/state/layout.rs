@@ -132,6 +132,11 @@ impl Layout {
         self.run.join("ports")
     }
 
+    /// What has happened, a line each.
+    pub fn occurrences(&self) -> PathBuf {
+        self.run.join("events")
+    }
+
     /// All volumes: `volumes/<name>/`.
     pub fn volumes(&self) -> PathBuf {
         self.lib.join("volumes")

@@ -5,6 +5,7 @@ pub mod container;
 pub mod image;
 pub mod layout;
 pub mod network;
+pub mod occurrence;
 pub mod process;
 pub mod record;
 pub mod volume;

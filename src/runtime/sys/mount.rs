@@ -161,6 +161,12 @@ pub fn attach(mount: BorrowedFd<'_>, location: BorrowedFd<'_>) -> io::Result<()>
     Ok(move_mount(mount, "", location, "", flags)?)
 }
 
+/// Takes away the mount at a path, with all below it, at once; whoever uses it still may. Follows no link at the end.
+pub fn detach(path: &Path) -> io::Result<()> {
+    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    Ok(rustix::mount::unmount(path, flags)?)
+}
+
 /// Changes a mount that a descriptor is the root of.
 pub fn change(mount: BorrowedFd<'_>, change: Change) -> io::Result<()> {
     let attr = MountAttr {

@@ -5,6 +5,7 @@
     reason = "a test with a main of its own: it fails by panic, says so itself, and hands on its keepers' codes"
 )]
 
+mod acts;
 mod scratch;
 
 use std::time::Duration;
@@ -40,6 +41,12 @@ const TESTS: &[Test] = &[
     ("names_are_given_once_and_changed", names_are_given_once_and_changed),
     ("a_failed_create_leaves_nothing", a_failed_create_leaves_nothing),
     ("many_starts_at_once_run_one_keeper", many_starts_at_once_run_one_keeper),
+    ("a_frozen_container_goes_on_where_it_was", acts::a_frozen_container_goes_on_where_it_was),
+    ("a_frozen_container_can_be_stopped_and_removed", acts::a_frozen_container_can_be_stopped_and_removed),
+    ("a_restart_stays_in_place", acts::a_restart_stays_in_place),
+    ("a_restart_starts_what_has_ended", acts::a_restart_starts_what_has_ended),
+    ("processes_and_counters_are_told", acts::processes_and_counters_are_told),
+    ("what_happens_is_told_in_order", acts::what_happens_is_told_in_order),
     ("a_million_lines_are_kept_in_order", a_million_lines_are_kept_in_order),
 ];
 

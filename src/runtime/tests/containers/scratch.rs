@@ -108,6 +108,20 @@ impl Scratch {
         }
     }
 
+    /// Waits until the container has written so many lines.
+    pub fn until_lines(&self, id: &str, wanted: usize) {
+        let (told, changes) = mpsc::channel();
+        let _subscription = watch::log(&self.rt, id, move || told.send(()).unwrap_or(())).unwrap();
+        while self.lines(id).len() < wanted {
+            changes.recv_timeout(LIMIT).unwrap();
+        }
+    }
+
+    /// What its keeper has written down.
+    pub fn diary(&self, id: &str) -> String {
+        fs::read_to_string(self.rt.layout.bundle(id).keeper_log()).unwrap_or_default()
+    }
+
     pub fn exec(&self, id: &str, request: &ExecRequest, input: &str) -> (Result<i32, ExecError>, String) {
         let (stdin, mut typed) = std::io::pipe().unwrap();
         let (mut written, stdout) = std::io::pipe().unwrap();

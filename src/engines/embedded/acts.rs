@@ -1,0 +1,163 @@
+//! Acts on containers that run, and what is told of them: freezing, restarting, processes, counters, occurrences.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use orchestrator::engine::container::StopOptions;
+use orchestrator::engine::error::EngineError;
+use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
+use orchestrator::engine::statistics::{ProcessTable, Statistics};
+use runtime::Runtime;
+use runtime::container::stop::StopRequest;
+use runtime::container::{pause, processes, restart, statistics};
+use runtime::state::changes::{self, Kind};
+use runtime::state::occurrence::{self as happened, OccurrenceReader};
+use tokio::sync::mpsc;
+
+use crate::embedded::engine::{blocking, signal_number};
+use crate::embedded::{errors, follow, summary};
+
+/// Counters and occurrences that may wait for a slow reader.
+const WAITING: usize = 64;
+/// Between two readings of counters.
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) async fn pause(rt: &Runtime, id: String) -> Result<(), EngineError> {
+    blocking(rt, move |rt| pause::pause(rt, &id).map_err(|error| errors::act(&id, &error))).await
+}
+
+pub(crate) async fn unpause(rt: &Runtime, id: String) -> Result<(), EngineError> {
+    blocking(rt, move |rt| pause::unpause(rt, &id).map_err(|error| errors::act(&id, &error))).await
+}
+
+/// How to stop, in the runtime's words.
+pub(crate) fn stop_request(id: &str, options: &StopOptions) -> Result<StopRequest, EngineError> {
+    let signal = options.signal.as_deref().map(|signal| signal_number(id, signal)).transpose()?;
+    let grace_ms = options.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
+    Ok(StopRequest { signal, grace_ms })
+}
+
+pub(crate) async fn restart(rt: &Runtime, id: String, options: StopOptions) -> Result<(), EngineError> {
+    let request = stop_request(&id, &options)?;
+    blocking(rt, move |rt| restart::restart(rt, &id, request).map_err(|error| errors::restart(&id, &error))).await
+}
+
+pub(crate) async fn processes(rt: &Runtime, id: String, arguments: Vec<String>) -> Result<ProcessTable, EngineError> {
+    blocking(rt, move |rt| {
+        let table = processes::list(rt, &id, &arguments).map_err(|error| errors::act(&id, &error))?;
+        Ok(ProcessTable { titles: table.titles, rows: table.rows })
+    })
+    .await
+}
+
+/// Reads counters at once and then each second; a container that has ended ends the stream.
+pub(crate) async fn statistics(rt: &Runtime, id: String) -> Result<mpsc::Receiver<Statistics>, EngineError> {
+    let wanted = id.clone();
+    let read = move |rt: &Runtime| statistics::read(rt, &wanted).map_err(|error| errors::act(&wanted, &error));
+    let first = blocking(rt, read.clone()).await?;
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let rt = rt.clone();
+    tokio::spawn(async move {
+        let mut counters = first;
+        let mut beat = tokio::time::interval(SECOND);
+        beat.tick().await;
+        loop {
+            if sender.send(of_runtime(counters)).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = sender.closed() => return,
+            }
+            match blocking(&rt, read.clone()).await {
+                Ok(next) => counters = next,
+                Err(_) => return,
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+fn of_runtime(counters: statistics::Statistics) -> Statistics {
+    Statistics {
+        read: counters.read,
+        cpu_nanos: counters.cpu_nanos,
+        system_nanos: counters.system_nanos,
+        processors: counters.processors,
+        memory: counters.memory,
+        memory_limit: counters.memory_limit,
+        network: counters.network,
+        block: counters.block,
+        processes: counters.tasks,
+    }
+}
+
+/// Sends what happens. Nothing is polled: the folder of occurrences is watched.
+pub(crate) async fn occurrences(
+    rt: &Runtime,
+    query: OccurrenceQuery,
+) -> Result<mpsc::Receiver<Occurrence>, EngineError> {
+    let failed = |error: &std::io::Error| errors::kernel("events".into(), "read", error);
+    let from_now = query.since.is_none();
+    let (mut reader, notify, subscription) = blocking(rt, move |rt| {
+        // Opened first: that makes the folder, and what is written from then on is read or told.
+        let reader = OccurrenceReader::open(&rt.layout, from_now).map_err(|error| failed(&error))?;
+        let (notify, tell) = follow::notifier();
+        let subscription =
+            changes::subscribe(&rt.layout.occurrences(), Kind::Content, tell).map_err(|error| failed(&error))?;
+        Ok((reader, notify, subscription))
+    })
+    .await?;
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let rt = rt.clone();
+    tokio::spawn(async move {
+        let _subscription = subscription;
+        loop {
+            let reading = blocking(&rt, move |_| {
+                let found = reader.read().map_err(|error| failed(&error))?;
+                Ok((reader, found))
+            });
+            let Ok((read, found)) = reading.await else { return };
+            reader = read;
+            for one in found.into_iter().map(occurrence) {
+                if query.until.is_some_and(|until| one.time > until) {
+                    return;
+                }
+                let is_wanted = query.since.is_none_or(|since| one.time >= since)
+                    && summary::has_labels(&labels(&one), &query.labels);
+                if is_wanted && sender.send(one).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = notify.notified() => {}
+                () = passed(query.until) => return,
+                () = sender.closed() => return,
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// The labels of a thing are among the attributes of what happens to it.
+fn labels(one: &Occurrence) -> BTreeMap<String, String> {
+    one.attributes.clone()
+}
+
+/// Waits for a moment; for none, for ever.
+async fn passed(until: Option<SystemTime>) {
+    match until {
+        Some(until) => tokio::time::sleep(until.duration_since(SystemTime::now()).unwrap_or_default()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn occurrence(one: happened::Occurrence) -> Occurrence {
+    Occurrence {
+        time: UNIX_EPOCH + Duration::from_nanos(one.time_ns),
+        kind: one.kind.name().to_owned(),
+        action: one.action,
+        id: one.id,
+        attributes: one.attributes,
+    }
+}

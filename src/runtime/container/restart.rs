@@ -1,0 +1,26 @@
+//! Stops a container and runs it again in the same place: its namespaces, mounts and addresses stay.
+
+use crate::Runtime;
+use crate::container::act::{self, ActError};
+use crate::container::start::{self, StartError};
+use crate::container::stop::StopRequest;
+use crate::keeper::control::Request;
+
+/// Why a container could not be restarted.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the variants only pass on")]
+pub enum RestartError {
+    #[error(transparent)]
+    Act(#[from] ActError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Restarts a container and returns once its program runs anew; one that does not run is started.
+pub fn restart(rt: &Runtime, name: &str, request: StopRequest) -> Result<(), RestartError> {
+    let message = Request::Restart { signal: request.signal, grace_ms: request.grace_ms };
+    match act::ask(rt, name, "restart", &message)? {
+        Some(()) => Ok(()),
+        None => Ok(start::start(rt, name)?),
+    }
+}

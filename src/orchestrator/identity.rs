@@ -71,6 +71,11 @@ pub fn project_filter(project: &str) -> Vec<String> {
     vec![format!("{PROJECT}={project}")]
 }
 
+/// Returns the filter that finds every container of a service.
+pub fn service_filter(project: &str, service: &str) -> Vec<String> {
+    vec![format!("{PROJECT}={project}"), format!("{SERVICE}={service}")]
+}
+
 /// Returns the labels of a replica's container; `image_id` is known once the image is in the store.
 pub fn container_labels(project: &Project, service: &Service, number: u32, hash: &str) -> BTreeMap<String, String> {
     let mut labels = service.labels.clone();

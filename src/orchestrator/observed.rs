@@ -116,7 +116,7 @@ pub async fn observe_containers(
     Ok(of_project(engine.list_containers(&identity::project_filter(project)).await?))
 }
 
-fn of_project(containers: Vec<ContainerSummary>) -> Vec<ObservedContainer> {
+pub(crate) fn of_project(containers: Vec<ContainerSummary>) -> Vec<ObservedContainer> {
     let mut containers: Vec<_> = containers
         .into_iter()
         .filter(|summary| !matches!(summary.state, ContainerState::Removed))

@@ -22,6 +22,7 @@ pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod up;
 pub(crate) mod version;
+pub(crate) mod watch;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -106,6 +107,8 @@ pub(crate) enum Verb {
     Port(port::Args),
     /// List the projects
     Ls(ls::Args),
+    /// Follow saved files: copy them into the containers, restart or rebuild
+    Watch(watch::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -132,6 +135,7 @@ impl Verb {
             Self::Images(args) => images::run(args, app).await,
             Self::Port(args) => port::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
+            Self::Watch(args) => watch::run(args, app).await,
             Self::Version(args) => version::run(&args, app),
         }
     }

@@ -140,6 +140,11 @@ pub trait Engine: Send + Sync {
         lacks(self, &id.0, "copy into containers")
     }
 
+    /// Removes these absolute paths, folders with all in them; what is not there is no error.
+    async fn remove_paths(&self, id: &ContainerId, paths: &[String]) -> Result<(), EngineError> {
+        exec::remove(self, id, paths).await
+    }
+
     /// Lists what it changed against its image.
     async fn container_changes(&self, id: &ContainerId) -> Result<Vec<PathChange>, EngineError> {
         lacks(self, &id.0, "tell what a container changed")

@@ -14,5 +14,6 @@ pub mod stop;
 mod undo;
 pub mod up;
 pub mod urls;
+pub mod watch;
 
 pub use error::{Leftover, OperationError};

@@ -13,12 +13,16 @@ use orchestrator::identity::{self, Identity};
 use orchestrator::operations::OperationError;
 use orchestrator::operations::stop::{StopOptions, kill, stop};
 use orchestrator::operations::up::{UpOptions, up};
+use orchestrator::operations::watch::{WatchOptions, WatchReport};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{App, Interrupts};
 use crate::commands::listen::{Heard, arrival, listen};
 use crate::commands::up::run::print_urls;
+use crate::commands::watch;
+use crate::commands::watch::lines::WatchLines;
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
 use crate::print::report::Reporter;
@@ -49,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) grace: Option<Duration>,
     /// Services to stop at the end; empty: all.
     pub(crate) stopped: Vec<String>,
+    /// Files to follow.
+    pub(crate) watch: Option<WatchOptions>,
 }
 
 /// Grace of a container that says nothing else.
@@ -99,6 +105,23 @@ pub(crate) async fn run(
                 Err(_) => Err(CommandError::silent(Kind::Program(255))),
             }
         }
+    }
+}
+
+/// Ends the task that it holds when nobody needs it any more.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Returns what watching reports next; waits for ever where nothing is watched.
+async fn report(watching: &mut Option<(AbortOnDrop, UnboundedReceiver<WatchReport>)>) -> Option<WatchReport> {
+    match watching {
+        Some((_, reports)) => reports.recv().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -213,11 +236,19 @@ impl<'a> Session<'a> {
     async fn stay(&mut self) -> Stayed {
         let filter = identity::project_filter(&self.loaded.project.name);
         let mut arrivals = self.engine.watch_containers(&filter).await.ok();
+        let mut lines = WatchLines::new(self.app, self.loaded, false);
+        let mut watching = self.options.watch.as_ref().map(|options| {
+            let (task, reports) = watch::start(self.engine.clone(), self.loaded, options.clone());
+            (AbortOnDrop(task), reports)
+        });
+        let mut frames = interval(Duration::from_millis(100));
+        frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             if let Some(code) = self.last_word {
                 return Stayed::Ended { code };
             }
-            if self.ended.values().all(|ended| *ended) {
+            // While files are followed, the next save may start them again.
+            if watching.is_none() && self.ended.values().all(|ended| *ended) {
                 return Stayed::AllEnded;
             }
             tokio::select! {
@@ -226,6 +257,8 @@ impl<'a> Session<'a> {
                 // Before what is heard: a container is created before the one that it replaces ends.
                 Some(container) = arrival(&mut arrivals) => self.arrive(container),
                 Some((attachment, heard)) = self.heard.recv() => self.hear(&attachment, heard),
+                Some(report) = report(&mut watching) => lines.show(report),
+                _ = frames.tick(), if watching.is_some() && lines.draws() => lines.tick(),
             }
             if self.app.printer.is_closed() {
                 return Stayed::Interrupted;

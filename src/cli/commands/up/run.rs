@@ -8,7 +8,7 @@ use crate::app::{App, Warnings};
 use crate::args::moment::parse_grace;
 use crate::commands::up::attached::{self, Ending};
 use crate::commands::up::choice::Making;
-use crate::commands::{host_files, services};
+use crate::commands::{host_files, services, watch};
 use crate::error::{CommandError, LoadedProject};
 use crate::print::logs::LogDress;
 
@@ -82,6 +82,10 @@ pub(crate) struct Args {
     #[arg(long)]
     timestamps: bool,
 
+    /// Follow saved files as `watch` does
+    #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start"])]
+    watch: bool,
+
     /// Only these services and what they depend on
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -112,10 +116,13 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         print_urls(app, &report);
         return Ok(());
     }
-    attached::run(app, engine, &loaded, &options, &attached_options(&args, &loaded)).await
+    if args.watch {
+        watch::check_rules(&loaded, &args.services)?;
+    }
+    attached::run(app, engine, &loaded, &options, &attached_options(&args, &loaded, app)).await
 }
 
-fn attached_options(args: &Args, loaded: &LoadedProject) -> attached::Options {
+fn attached_options(args: &Args, loaded: &LoadedProject, app: &App) -> attached::Options {
     let wants_dependencies = args.services.is_empty() || args.attach_dependencies;
     let shown = loaded.project.services.iter().filter(|(name, service)| {
         if !args.attach.is_empty() {
@@ -135,6 +142,7 @@ fn attached_options(args: &Args, loaded: &LoadedProject) -> attached::Options {
         },
         grace: args.timeout,
         stopped: args.services.clone(),
+        watch: args.watch.then(|| watch::options(app, &args.services, true)),
     }
 }
 

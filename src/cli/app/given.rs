@@ -7,6 +7,7 @@ use engines::{EmbeddedOptions, open_embedded};
 use orchestrator::engine::Engine;
 use orchestrator::event::Event;
 use orchestrator::operations::OperationError;
+use runtime::registry;
 use runtime::state::layout::Layout;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -103,14 +104,9 @@ fn open(settings: &Settings, environment: &Environment) -> Result<Arc<dyn Engine
         Some(root) => Layout::under(root),
         None => Layout::system(),
     };
-    let docker_config = match environment.get("DOCKER_CONFIG") {
-        Some(folder) => Some(PathBuf::from(folder)),
-        None => environment.get("HOME").map(|home| PathBuf::from(home).join(".docker")),
-    };
     let options = EmbeddedOptions {
         no_bootstrap: settings.no_bootstrap,
-        ca_file: environment.get("SSL_CERT_FILE").map(PathBuf::from),
-        docker_config: docker_config.map(|folder| folder.join("config.json")),
+        registry: registries(environment),
         ..EmbeddedOptions::default()
     };
     match settings.engine {
@@ -118,5 +114,37 @@ fn open(settings: &Settings, environment: &Environment) -> Result<Arc<dyn Engine
             let start = CommandError::new(Kind::Environment, error.message);
             error.hints.into_iter().fold(start, CommandError::hint)
         }),
+    }
+}
+
+/// How registries are talked to: the environment, and where the files are that say more.
+pub(crate) fn registries(environment: &Environment) -> registry::settings::Settings {
+    let path = |name: &str| environment.get(name).map(PathBuf::from);
+    let home = path("HOME");
+    let below_home = |folder: &str| home.as_ref().map(|home| home.join(folder));
+    let own = path("XDG_CONFIG_HOME").or_else(|| below_home(".config")).map(|folder| folder.join("motet"));
+    let docker = path("DOCKER_CONFIG").or_else(|| below_home(".docker"));
+    let podman = path("REGISTRY_AUTH_FILE")
+        .or_else(|| path("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")));
+    let either = |names: [&str; 4]| names.iter().find_map(|name| environment.get(name)).map(str::to_owned);
+    let folders = ["/etc/docker", "/etc/motet"].map(PathBuf::from).into_iter();
+    registry::settings::Settings {
+        ca_file: path("SSL_CERT_FILE"),
+        docker_config: docker.map(|folder| folder.join("config.json")),
+        more_logins: podman.into_iter().collect(),
+        files: [
+            Some("/etc/docker/daemon.json".into()),
+            Some("/etc/motet/config.json".into()),
+            own.as_ref().map(|own| own.join("config.json")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        certificates: folders.chain(own).map(|folder| folder.join("certs.d")).collect(),
+        proxies: registry::settings::Proxies {
+            http: either(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            https: either(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            no_proxy: either(["no_proxy", "NO_PROXY", "no_proxy", "NO_PROXY"]),
+        },
     }
 }

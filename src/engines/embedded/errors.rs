@@ -239,6 +239,7 @@ fn pull_kind(source: &PullError) -> ErrorKind {
         PullError::NotFound { .. } => ErrorKind::NotFound,
         PullError::Manifest(_) | PullError::Document(_) => ErrorKind::Unsupported,
         PullError::Store(source) => store_kind(source),
+        PullError::Settings { .. } | PullError::Keep { .. } => ErrorKind::Failed,
         PullError::Digest { .. } | PullError::Size { .. } | PullError::Unpack { .. } | PullError::Client(_) => {
             ErrorKind::Failed
         }

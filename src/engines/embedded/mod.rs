@@ -10,7 +10,6 @@ mod moment;
 mod request;
 mod summary;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use orchestrator::engine::Engine;
@@ -27,16 +26,13 @@ pub struct EmbeddedOptions {
     pub no_bootstrap: bool,
     /// Whether RUN of a build is given the host's certificate authorities.
     pub host_ca: HostCa,
-    /// Certificates to trust instead of the host's (`SSL_CERT_FILE`).
-    pub ca_file: Option<PathBuf>,
-    /// Docker's config.json with logins.
-    pub docker_config: Option<PathBuf>,
+    /// How registries are talked to.
+    pub registry: Settings,
 }
 
 /// Opens the embedded runtime on its state roots.
 pub fn open_embedded(layout: Layout, options: EmbeddedOptions) -> Result<Arc<dyn Engine>, EngineError> {
     let rt = Runtime::open(layout).map_err(|error| errors::open(&error))?;
-    let rt =
-        rt.with_registry(Settings { ca_file: options.ca_file.clone(), docker_config: options.docker_config.clone() });
+    let rt = rt.with_registry(options.registry.clone());
     Ok(Arc::new(engine::Embedded { rt, options }))
 }

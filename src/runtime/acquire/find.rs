@@ -63,7 +63,7 @@ impl AcquireError {
         match self {
             Self::Reference(_) | Self::Platform(_) | Self::Store(_) => Vec::new(),
             Self::Pull { source, bootstrap, .. } => {
-                let mut hints: Vec<String> = source.hint().into_iter().map(str::to_owned).collect();
+                let mut hints: Vec<String> = source.hint().into_iter().collect();
                 hints.push(match bootstrap {
                     Bootstrap::Failed(error) => format!("{bootstrap}: {}", chain(&**error)),
                     Bootstrap::Off | Bootstrap::Platform | Bootstrap::NoMatch => bootstrap.to_string(),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use crate::Runtime;
 use crate::image::digest::Digest;
+use crate::image::manifest::Document;
 use crate::image::reference::Reference;
 use crate::image::store::{self, StoreError};
-use crate::image::{layers, staging};
+use crate::image::{layers, packed, partial, staging};
 use crate::state::container::ContainerRecord;
 use crate::state::record;
 
@@ -65,7 +66,9 @@ pub fn remove(rt: &Runtime, text: &str, force: bool) -> Result<Removed, StoreErr
 ///
 /// While another process holds a lease, layers stay for the next collection: it may count on one that no image has yet.
 pub fn collect(rt: &Runtime) -> Result<u64, StoreError> {
-    let garbage = take_garbage(rt)?;
+    let mut garbage = take_garbage(rt)?;
+    let path = rt.layout.partial();
+    garbage += partial::collect(rt, false).map_err(|source| StoreError::Io { act: "clean", path, source })?;
     let path = rt.layout.staging();
     staging::collect(rt).map_err(|source| StoreError::Io { act: "clean", path, source })?;
     Ok(garbage)
@@ -113,7 +116,41 @@ fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
         let record = rt.layout.layer_record(&id.hex());
         std::fs::remove_file(&record).map_err(error(record))?;
     }
+    freed += unused_documents(rt)?;
     drop(file);
+    Ok(freed)
+}
+
+/// Removes archives that no layer has, and manifests of images that are gone. Under the store's lock. Returns the bytes freed.
+fn unused_documents(rt: &Runtime) -> Result<u64, StoreError> {
+    let of_layers: HashSet<String> =
+        layers::list(rt)?.iter().filter_map(|id| packed::find(rt, id)).map(|it| it.digest.hex()).collect();
+    let served: HashSet<String> = store::references(rt)?.into_iter().filter_map(|it| it.manifest).collect();
+    let images: HashSet<Digest> = store::ids(rt)?.into_iter().collect();
+    let is_needed = |id: &Digest| {
+        served.contains(&id.to_string())
+            || store::manifest(rt, id).and_then(|bytes| Document::parse(&bytes).ok()).is_some_and(|document| {
+                match document {
+                    Document::Manifest(manifest) => images.contains(&manifest.config.digest),
+                    Document::Index(_) => false,
+                }
+            })
+    };
+    let mut freed = 0;
+    for (folder, is_needed) in [
+        (rt.layout.packed(), &(|id: &Digest| of_layers.contains(&id.hex())) as &dyn Fn(&Digest) -> bool),
+        (rt.layout.manifests(), &is_needed),
+    ] {
+        let error = |source| StoreError::Io { act: "clean", path: folder.clone(), source };
+        for entry in std::fs::read_dir(&folder).map_err(error)? {
+            let entry = entry.map_err(error)?;
+            let Some(id) = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok()) else { continue };
+            if !is_needed(&id) {
+                freed += entry.metadata().map_or(0, |it| it.len());
+                std::fs::remove_file(entry.path()).map_err(error)?;
+            }
+        }
+    }
     Ok(freed)
 }
 

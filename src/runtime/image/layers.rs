@@ -29,11 +29,25 @@ pub fn find(rt: &Runtime, diff_id: &Digest) -> Option<Layer> {
     directory(rt, diff_id).is_dir().then_some(Layer { diff_id: *diff_id, size: record.size })
 }
 
+/// Lists every layer there is.
+pub fn list(rt: &Runtime) -> Result<Vec<Digest>, StoreError> {
+    let folder = rt.layout.layers();
+    let error = |source| StoreError::Io { act: "read", path: folder.clone(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(error)? {
+        let name = entry.map_err(error)?.file_name();
+        found.extend(name.to_str().and_then(|name| Digest::from_hex(name).ok()));
+    }
+    Ok(found)
+}
+
 /// Makes a finished directory (on the store's file system) the layer `diff_id`. Another process may have been first.
 pub fn publish(rt: &Runtime, finished: &Path, layer: Layer) -> Result<Layer, StoreError> {
     // The record first: a directory without one would be a layer of unknown size.
     let path = rt.layout.layer_record(&layer.diff_id.hex());
-    record::write(&path, &LayerRecord { version: VERSION, size: layer.size })?;
+    let known: Option<LayerRecord> = record::read(&path)?;
+    let packed = known.and_then(|record| record.packed);
+    record::write(&path, &LayerRecord { version: VERSION, size: layer.size, packed })?;
     let target = directory(rt, &layer.diff_id);
     staging::publish(finished, &target).map_err(|source| StoreError::Io { act: "publish", path: target, source })?;
     Ok(layer)

@@ -24,6 +24,9 @@ pub struct Descriptor {
     pub platform: Option<Platform>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Where a foreign layer is to be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
 }
 
 /// What an image runs on.
@@ -181,6 +184,7 @@ mod tests {
             size: 1,
             platform: Some(Platform::parse(text).unwrap()),
             annotations: BTreeMap::new(),
+            urls: Vec::new(),
         };
         Index { manifests: platforms.iter().enumerate().map(entry).collect() }
     }

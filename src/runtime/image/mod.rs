@@ -5,6 +5,8 @@ pub mod config;
 pub mod digest;
 pub mod layers;
 pub mod manifest;
+pub mod packed;
+pub mod partial;
 pub mod reference;
 pub mod staging;
 pub mod store;

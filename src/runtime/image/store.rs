@@ -13,6 +13,7 @@ use crate::Runtime;
 use crate::image::config::ImageConfig;
 use crate::image::digest::Digest;
 use crate::image::layers;
+use crate::image::manifest::{Document, Manifest};
 use crate::image::reference::{Reference, ReferenceError};
 use crate::state::image::{ReferenceRecord, VERSION};
 use crate::state::record::{self, RecordError};
@@ -103,6 +104,33 @@ pub fn put(rt: &Runtime, config: &[u8], tags: &[Reference]) -> Result<Image, Sto
     write_blob(&rt.layout.blobs().join(id.hex()), config)?;
     tags.iter().try_for_each(|reference| tag(rt, &id, reference))?;
     read(rt, &id, &references(rt)?)
+}
+
+/// Keeps a manifest or index byte for byte.
+pub fn put_manifest(rt: &Runtime, bytes: &[u8]) -> Result<Digest, StoreError> {
+    let digest = Digest::of(bytes);
+    write_blob(&rt.layout.manifests().join(digest.hex()), bytes)?;
+    Ok(digest)
+}
+
+/// Returns a manifest or index that is kept, checked.
+pub fn manifest(rt: &Runtime, digest: &Digest) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(rt.layout.manifests().join(digest.hex())).ok()?;
+    (Digest::of(&bytes) == *digest).then_some(bytes)
+}
+
+/// Returns every manifest that is kept of an image.
+pub fn manifests_of(rt: &Runtime, image: &Digest) -> Result<Vec<(Vec<u8>, Manifest)>, StoreError> {
+    let mut found = Vec::new();
+    for name in names(&rt.layout.manifests())? {
+        let Some(bytes) = Digest::from_hex(&name).ok().and_then(|digest| manifest(rt, &digest)) else { continue };
+        if let Ok(Document::Manifest(document)) = Document::parse(&bytes)
+            && document.config.digest == *image
+        {
+            found.push((bytes, document));
+        }
+    }
+    Ok(found)
 }
 
 /// Names an image; a reference that named another moves.

@@ -1,23 +1,4 @@
-//! Who we are to a registry: logins of Docker's config.json, and the challenge that leads to a token.
-
-use std::path::Path;
-
-use serde::Deserialize;
-
-/// A login.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The account.
-    pub username: String,
-    /// Its password or access token.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({})", self.username)
-    }
-}
+//! The challenge of a registry, and the text forms that authentication needs.
 
 /// What `WWW-Authenticate` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,41 +6,6 @@ impl std::fmt::Debug for Login {
 pub enum Challenge {
     Basic,
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
-}
-
-/// Finds the login for a registry in a config.json as Docker writes it.
-pub fn login(config: &Path, registry: &str) -> Option<Login> {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(default)]
-        auths: std::collections::BTreeMap<String, Auth>,
-    }
-    #[derive(Deserialize)]
-    struct Auth {
-        #[serde(default)]
-        auth: String,
-        #[serde(default)]
-        username: String,
-        #[serde(default)]
-        password: String,
-    }
-    let config: Config = serde_json::from_slice(&std::fs::read(config).ok()?).ok()?;
-    let host = |key: &str| {
-        let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key).to_owned();
-        key.split('/').next().unwrap_or_default().to_owned()
-    };
-    // Docker files its own registry under an address of long ago.
-    let names = match registry {
-        "docker.io" => vec!["index.docker.io", "docker.io", "registry-1.docker.io"],
-        other => vec![other],
-    };
-    let auth = config.auths.iter().find(|(key, _)| names.contains(&&*host(key)))?.1;
-    if !auth.username.is_empty() {
-        return Some(Login { username: auth.username.clone(), password: auth.password.clone() });
-    }
-    let text = String::from_utf8(base64(&auth.auth)?).ok()?;
-    let (username, password) = text.split_once(':')?;
-    Some(Login { username: username.into(), password: password.trim_end_matches('\0').into() })
 }
 
 /// Reads `WWW-Authenticate`.
@@ -105,7 +51,7 @@ pub(crate) fn to_base64(bytes: &[u8]) -> String {
 }
 
 /// RFC 4648, with or without padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let (mut bits, mut held, mut out) = (0_u32, 0, Vec::new());
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
         let value = match byte {
@@ -149,19 +95,7 @@ mod tests {
         for (bytes, text) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"foob", "Zm9vYg==")]
         {
             assert_eq!(to_base64(bytes), text);
-            assert_eq!(base64(text).unwrap(), bytes);
+            assert_eq!(from_base64(text).unwrap(), bytes);
         }
-    }
-
-    #[test]
-    fn logins_are_found_by_host_and_never_printed() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let text = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"bWU6c2VjcmV0"},"r.example:5000":{"username":"a","password":"b"}}}"#;
-        std::fs::write(file.path(), text).unwrap();
-        let found = login(file.path(), "docker.io").unwrap();
-        assert_eq!((&*found.username, &*found.password), ("me", "secret"));
-        assert_eq!(format!("{found:?}"), "Login(me)");
-        assert_eq!(login(file.path(), "r.example:5000").unwrap().username, "a");
-        assert_eq!(login(file.path(), "example:5000"), None);
     }
 }

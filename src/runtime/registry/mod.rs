@@ -3,8 +3,16 @@
 pub mod auth;
 pub mod blob;
 pub mod client;
+mod connection;
+pub mod credentials;
+pub mod endpoint;
 pub mod error;
+pub mod login;
+pub mod outgoing;
 pub mod pull;
+pub mod push;
+pub mod settings;
+mod upload;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! all is there and right.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::Runtime;
 use crate::image::config::ImageConfig;
@@ -27,16 +28,25 @@ pub fn pull(
     rt: &Runtime,
     reference: &Reference,
     platform: &Platform,
-    settings: &Settings,
+    settings: &Arc<Settings>,
     reporter: &dyn Reporter,
 ) -> Result<Image, PullError> {
     let client = Client::new(reference, settings)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| PullError::Client(error.to_string()))?;
+    let runtime = runtime()?;
     let _lease = store::lease(rt)?;
     runtime.block_on(run(rt, &client, reference, platform, reporter))
+}
+
+/// What drives the requests of one act.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, PullError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| PullError::Client(error.to_string()))
+}
+
+/// Returns the digest that the registry has now for a reference. Blocks.
+pub fn digest(reference: &Reference, settings: &Arc<Settings>) -> Result<Digest, PullError> {
+    let client = Client::new(reference, settings)?;
+    runtime()?.block_on(client.digest(&reference.manifest()))
 }
 
 async fn run(
@@ -51,7 +61,7 @@ async fn run(
     if let Some(expected) = reference.digest.filter(|expected| *expected != served) {
         return Err(PullError::Digest { expected, found: served });
     }
-    let manifest = resolve(client, bytes, platform).await?;
+    let manifest = resolve(rt, client, bytes, platform).await?;
     if manifest.layers.len() > MOST_LAYERS {
         return Err(PullError::Document("it has more than 500 layers"));
     }
@@ -71,8 +81,15 @@ async fn run(
 }
 
 /// Follows indexes to the platform's manifest.
-async fn resolve(client: &Client, mut bytes: Vec<u8>, platform: &Platform) -> Result<Manifest, PullError> {
+async fn resolve(
+    rt: &Runtime,
+    client: &Client,
+    mut bytes: Vec<u8>,
+    platform: &Platform,
+) -> Result<Manifest, PullError> {
     for _ in 0..DEPTH {
+        // Kept as served: what is pushed or saved later has the same digest.
+        store::put_manifest(rt, &bytes)?;
         match Document::parse(&bytes)? {
             Document::Manifest(manifest) => return Ok(manifest),
             Document::Index(index) => {

@@ -136,7 +136,7 @@ fn honest(sample: &Sample, path: &str) -> Answer {
     sample.blobs.get(last).map_or_else(|| Answer::status(404), |bytes| Answer::ok(bytes))
 }
 
-fn try_pull(rt: &Runtime, address: &str, settings: &Settings) -> Result<Image, PullError> {
+fn try_pull(rt: &Runtime, address: &str, settings: &Arc<Settings>) -> Result<Image, PullError> {
     let reference = Reference::parse(&format!("{address}/me/app:1")).unwrap();
     pull(rt, &reference, &Platform::host(), settings, &Silent)
 }
@@ -144,7 +144,7 @@ fn try_pull(rt: &Runtime, address: &str, settings: &Settings) -> Result<Image, P
 /// Pulls from a script and checks that a failure leaves nothing.
 fn refused(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> PullError {
     let (_folder, rt) = scratch();
-    let error = try_pull(&rt, &serve(Arc::new(script)), &Settings::default()).unwrap_err();
+    let error = try_pull(&rt, &serve(Arc::new(script)), &Arc::default()).unwrap_err();
     assert!(store::list(&rt).unwrap().is_empty());
     assert_eq!(std::fs::read_dir(rt.layout.staging()).unwrap().count(), 0);
     error
@@ -162,7 +162,7 @@ fn an_image_is_pulled_and_found_by_tag_and_manifest_digest() {
     let (_folder, rt) = scratch();
     let served = sample();
     let address = serve(Arc::new(move |(path, _)| honest(&served, path)));
-    let image = try_pull(&rt, &address, &Settings::default()).unwrap();
+    let image = try_pull(&rt, &address, &Arc::default()).unwrap();
     check_image(&rt, &image, &sample());
     assert_eq!(image.references, [format!("{address}/me/app:1")]);
     let by_digest = format!("{address}/me/app@{}", Digest::of(&sample().manifest));
@@ -194,7 +194,7 @@ fn tokens_are_asked_for_with_the_login_and_refusals_end_it() {
     let address = address.lock().unwrap().clone();
     let config = folder.path().join("config.json");
     std::fs::write(&config, format!(r#"{{"auths":{{"{address}":{{"auth":"bWU6c2VjcmV0"}}}}}}"#)).unwrap();
-    let settings = Settings { docker_config: Some(config), ..Settings::default() };
+    let settings = Arc::new(Settings { docker_config: Some(config), ..Settings::default() });
     check_image(&rt, &try_pull(&rt, &address, &settings).unwrap(), &sample());
 
     let always = refused(|_| Answer::status(401).header("www-authenticate", "Basic realm=x"));
@@ -227,7 +227,7 @@ fn a_cut_connection_is_resumed_where_it_broke() {
         }
         answer
     };
-    check_image(&rt, &try_pull(&rt, &serve(Arc::new(script)), &Settings::default()).unwrap(), &sample());
+    check_image(&rt, &try_pull(&rt, &serve(Arc::new(script)), &Arc::default()).unwrap(), &sample());
     assert_eq!(*ranges.lock().unwrap(), ["bytes=100-"]);
 }
 
@@ -303,7 +303,7 @@ fn a_redirect_to_another_host_does_not_carry_the_token() {
     }));
     let config = folder.path().join("config.json");
     std::fs::write(&config, format!(r#"{{"auths":{{"{address}":{{"auth":"bWU6c2VjcmV0"}}}}}}"#)).unwrap();
-    let settings = Settings { docker_config: Some(config), ..Settings::default() };
+    let settings = Arc::new(Settings { docker_config: Some(config), ..Settings::default() });
     check_image(&rt, &try_pull(&rt, &address, &settings).unwrap(), &sample());
     let error = refused(|_| Answer::status(302).header("location", "file:///etc/passwd"));
     assert!(!matches!(error, PullError::Document(_)), "{error}");
@@ -313,10 +313,10 @@ fn a_redirect_to_another_host_does_not_carry_the_token() {
 fn an_unknown_name_and_a_closed_port_are_told_apart() {
     let (_folder, rt) = scratch();
     let started = std::time::Instant::now();
-    let error = try_pull(&rt, "no-such-host.invalid", &Settings::default()).unwrap_err();
+    let error = try_pull(&rt, "no-such-host.invalid", &Arc::default()).unwrap_err();
     assert!(matches!(error, PullError::Name { .. }), "{error}");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = try_pull(&rt, &port.to_string(), &Settings::default()).unwrap_err();
+    let error = try_pull(&rt, &port.to_string(), &Arc::default()).unwrap_err();
     assert!(matches!(error, PullError::Network { .. }), "{error}");
     assert!(started.elapsed().as_secs() < 10);
 }
@@ -394,12 +394,12 @@ fn a_real_registry_serves_an_image() {
     assert_eq!(status, 201, "{answer}");
 
     let (_folder, rt) = scratch();
-    let image = try_pull(&rt, &registry.address, &Settings::default()).unwrap();
+    let image = try_pull(&rt, &registry.address, &Arc::default()).unwrap();
     check_image(&rt, &image, &sample);
     // Once more: nothing is fetched but the manifest and the config.
-    assert_eq!(try_pull(&rt, &registry.address, &Settings::default()).unwrap().id, image.id);
+    assert_eq!(try_pull(&rt, &registry.address, &Arc::default()).unwrap().id, image.id);
     assert!(image.diff_ids.iter().all(|id| layers::find(&rt, id).is_some()));
     let missing = Reference::parse(&format!("{}/me/app:2", registry.address)).unwrap();
-    let error = pull(&rt, &missing, &Platform::host(), &Settings::default(), &Silent).unwrap_err();
+    let error = pull(&rt, &missing, &Platform::host(), &Arc::default(), &Silent).unwrap_err();
     assert!(matches!(error, PullError::NotFound { .. }), "{error}");
 }

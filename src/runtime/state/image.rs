@@ -25,4 +25,18 @@ pub struct LayerRecord {
     pub version: u32,
     /// Bytes of its files.
     pub size: u64,
+    /// The archive that registries have of it, where one is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<PackedRecord>,
+}
+
+/// A layer's archive as a registry has it: `packed/<hex>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedRecord {
+    /// `sha256:..`
+    pub digest: String,
+    /// Bytes.
+    pub size: u64,
+    /// `application/vnd.oci.image.layer.v1.tar+gzip`
+    pub media_type: String,
 }

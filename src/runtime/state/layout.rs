@@ -30,6 +30,9 @@ impl Layout {
             self.blobs(),
             self.references(),
             self.layers(),
+            self.packed(),
+            self.manifests(),
+            self.partial(),
             self.staging(),
             self.pins(),
             self.build_cache(),
@@ -60,6 +63,21 @@ impl Layout {
     /// What is known of one layer, beside its directory.
     pub fn layer_record(&self, hex: &str) -> PathBuf {
         self.layers().join(format!("{hex}.json"))
+    }
+
+    /// Layers as registries have them, by their own digest: kept so that what is sent on has the digests it came with.
+    pub fn packed(&self) -> PathBuf {
+        self.lib.join("store/packed")
+    }
+
+    /// Manifests and indexes byte for byte, by digest.
+    pub fn manifests(&self) -> PathBuf {
+        self.lib.join("store/manifests")
+    }
+
+    /// Blobs on their way, by digest; locked by whoever downloads them.
+    pub fn partial(&self) -> PathBuf {
+        self.lib.join("store/partial")
     }
 
     /// Layers kept although no image has them, one empty file each: the build cache's.

@@ -1,0 +1,58 @@
+//! Layers as registries have them: archives by their own digest, kept beside the unpacked layer so that what is pushed or saved
+//! has the digests that it came with.
+
+use std::path::{Path, PathBuf};
+
+use crate::Runtime;
+use crate::image::digest::Digest;
+use crate::image::store::StoreError;
+use crate::state::image::{LayerRecord, PackedRecord};
+use crate::state::record;
+
+/// A layer's archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// Of the archive as it is kept.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// `application/vnd.oci.image.layer.v1.tar+gzip`
+    pub media_type: String,
+}
+
+/// Returns the file that an archive has or would have.
+pub fn path(rt: &Runtime, digest: &Digest) -> PathBuf {
+    rt.layout.packed().join(digest.hex())
+}
+
+/// Finds the archive that is kept of a layer.
+pub fn find(rt: &Runtime, diff_id: &Digest) -> Option<Packed> {
+    let record: LayerRecord = record::read(&rt.layout.layer_record(&diff_id.hex())).ok()??;
+    let PackedRecord { digest, size, media_type } = record.packed?;
+    let digest = digest.parse().ok()?;
+    is_whole(rt, &digest, size).then_some(Packed { digest, size, media_type })
+}
+
+/// Says whether an archive of this digest and size is kept.
+pub fn is_whole(rt: &Runtime, digest: &Digest, size: u64) -> bool {
+    std::fs::metadata(path(rt, digest)).is_ok_and(|file| file.len() == size)
+}
+
+/// Moves `file`, a whole and checked archive of the layer on the store's file system, to where it is kept.
+pub fn keep(rt: &Runtime, file: &Path, diff_id: &Digest, packed: &Packed) -> Result<(), StoreError> {
+    let target = path(rt, &packed.digest);
+    std::fs::rename(file, &target).map_err(|source| StoreError::Io { act: "keep", path: target, source })?;
+    note(rt, diff_id, packed)
+}
+
+/// Notes which archive is kept of a layer that is there.
+pub fn note(rt: &Runtime, diff_id: &Digest, packed: &Packed) -> Result<(), StoreError> {
+    let path = rt.layout.layer_record(&diff_id.hex());
+    let Some(mut record) = record::read::<LayerRecord>(&path)? else { return Ok(()) };
+    record.packed = Some(PackedRecord {
+        digest: packed.digest.to_string(),
+        size: packed.size,
+        media_type: packed.media_type.clone(),
+    });
+    Ok(record::write(&path, &record)?)
+}

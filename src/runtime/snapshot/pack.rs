@@ -1,0 +1,79 @@
+//! A layer's directory becomes the archive that registries take. What came from a registry or a file is kept as it came.
+
+use std::io::{self, Write};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::Runtime;
+use crate::image::digest::Digest;
+use crate::image::layers;
+use crate::image::packed::{self, Packed};
+use crate::image::staging;
+use crate::image::store::StoreError;
+use crate::snapshot::diff::{self, DiffError};
+use crate::snapshot::gzip::ParallelGzip;
+
+/// Why a layer can't be packed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named in the messages")]
+pub enum PackError {
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    #[error("cannot write the archive of layer `{diff_id}`")]
+    Write {
+        diff_id: Digest,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "layer `{diff_id}` can't be written out again as it was: its archive was not kept; pull or load the image again"
+    )]
+    Lost { diff_id: Digest },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Returns the layer's archive, made where none is kept.
+pub fn pack(rt: &Runtime, diff_id: &Digest) -> Result<Packed, PackError> {
+    if let Some(packed) = packed::find(rt, diff_id) {
+        return Ok(packed);
+    }
+    let failed = |source| PackError::Write { diff_id: *diff_id, source };
+    let staged = staging::create(rt).map_err(failed)?;
+    let path = staged.path.join("layer");
+    let file = std::fs::File::create_new(&path).map_err(failed)?;
+    let counting = Counting { inner: file, hasher: Sha256::new(), size: 0 };
+    let mut gzip = ParallelGzip::new(counting).map_err(failed)?;
+    let layer = diff::tar(&layers::directory(rt, diff_id), &mut gzip)?;
+    if layer.diff_id != *diff_id {
+        return Err(PackError::Lost { diff_id: *diff_id });
+    }
+    let written = gzip.finish().map_err(failed)?;
+    let packed = Packed {
+        digest: Digest::finish(written.hasher),
+        size: written.size,
+        media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+    };
+    packed::keep(rt, &path, diff_id, &packed)?;
+    Ok(packed)
+}
+
+/// Digests and counts what is written through it.
+struct Counting<W> {
+    inner: W,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -57,7 +57,10 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
         );
     }
     if request.passes.normalize {
-        normalize::normalize(&mut root, &name, &setting.variables);
+        // Where references stay, so do the names of variables: nothing is taken from the environment.
+        let none = BTreeMap::new();
+        let variables = if request.passes.interpolate { &setting.variables } else { &none };
+        normalize::normalize(&mut root, &name, variables);
     }
     // With references still in it the tree has no final forms: it is printed as it stands.
     let raw = !request.passes.interpolate;

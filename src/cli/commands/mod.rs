@@ -100,7 +100,7 @@ pub(crate) enum Verb {
     Rm(rm::Args),
     /// Print the Compose file as it is understood
     #[command(alias = "convert")]
-    Config(config::Args),
+    Config(Box<config::Args>),
     /// List the images that the containers were made from
     Images(images::Args),
     /// Print where a port of a service is published
@@ -131,7 +131,7 @@ impl Verb {
             Self::Restart(args) => restart::run(args, app).await,
             Self::Kill(args) => kill::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
-            Self::Config(args) => config::run(&args, app),
+            Self::Config(args) => config::run(*args, app).await,
             Self::Images(args) => images::run(args, app).await,
             Self::Port(args) => port::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,

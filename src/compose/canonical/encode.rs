@@ -267,8 +267,6 @@ pub fn any(node: &Node) -> Json {
         Value::String(text) => Json::String(text.clone()),
         Value::Timestamp(text) if text.len() <= 10 => Json::String(format!("{text}T00:00:00Z")),
         Value::Timestamp(text) => Json::String(text.clone()),
-        // Compose prints an empty list as nothing where it does not know the attribute.
-        Value::Sequence(items) if items.is_empty() => Json::Null,
         Value::Sequence(items) => Json::Array(items.iter().map(any).collect()),
         Value::Mapping(mapping) => {
             Json::Object(sorted(mapping).into_iter().map(|entry| (entry.key.clone(), any(&entry.value))).collect())

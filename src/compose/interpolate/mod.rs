@@ -3,3 +3,4 @@
 pub mod apply;
 pub mod cast;
 pub mod template;
+pub mod variables;

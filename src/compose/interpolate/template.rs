@@ -60,11 +60,16 @@ pub fn references(template: &str) -> Vec<Reference> {
             rest = tail;
         } else if let Some(inner) = after.strip_prefix('{') {
             let Some(length) = braced(inner) else { continue };
+            // What ends the reference is where its braces balance, as in `expand`.
+            let length = balanced(&after[..length + 1]).unwrap_or(length);
             let name = &inner[..name_length(inner)];
-            let body = &inner[name.len()..length - 1];
+            let body = inner.get(name.len()..length - 1).unwrap_or("");
             let (operator, word) = operator(body);
             found.push(Reference { name: name.into(), operator, word: word.into() });
-            found.extend(references(word));
+            // The reason of a demand is for people: Compose does not look for variables in it.
+            if operator.is_none_or(|operator| operator.kind != OperatorKind::Required) {
+                found.extend(references(word));
+            }
             rest = &inner[length..];
         } else {
             let length = name_length(after);

@@ -31,6 +31,9 @@ pub fn to_yaml(project: &Project) -> String {
     for (_, network) in section(&mut tree, "networks") {
         without_empty(network, &["ipam"]);
     }
+    if let Some(tree) = tree.as_object_mut() {
+        tree.retain(|key, value| key != "name" || value != "");
+    }
     natural_order("", &mut tree, project.uninterpolated);
     doubled(project, yaml::document(&tree))
 }
@@ -97,20 +100,53 @@ fn without_empty(value: &mut Json, keys: &[&str]) {
     }
 }
 
-/// Returns the project as JSON: the reference's keys, so without `models` and `x-` keys below the top.
+/// Returns the project as JSON without a newline at its end: the reference's keys, so without `models` and `x-` keys
+/// below the top. With references still in it, it is the tree as it stands.
 pub fn to_json(project: &Project) -> String {
+    if project.uninterpolated {
+        return json_by(2, &sorted(&project.canonical));
+    }
     let mut top: Vec<(String, Json)> = Vec::new();
     if let Some(tree) = project.canonical.as_object() {
         for (key, value) in tree {
             let own = key.starts_with("x-");
             if key != "models" {
-                top.push((key.clone(), if own { value.clone() } else { without_extensions(key, value) }));
+                top.push((key.clone(), if own { without_lists(value) } else { without_extensions(key, value) }));
             }
         }
     }
     top.sort_by(|a, b| a.0.cmp(&b.0));
     let tree: Map<String, Json> = top.into_iter().collect();
-    doubled(project, escaped(&serde_json::to_string_pretty(&tree).unwrap_or_default()))
+    doubled(project, json_by(2, &Json::Object(tree)))
+}
+
+/// Returns `value` as Go indents and escapes it, `step` columns a level.
+pub fn json_by(step: usize, value: &Json) -> String {
+    let indent = " ".repeat(step);
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    // Writing into memory cannot fail, and every key is a string.
+    let written = serde::Serialize::serialize(value, &mut serializer);
+    written.ok().and_then(|()| String::from_utf8(text).ok()).map(|text| escaped(&text)).unwrap_or_default()
+}
+
+/// Returns `value` as Go writes YAML, `step` columns a level.
+pub fn yaml_by(step: usize, value: &Json) -> String {
+    yaml::document_by(step, value)
+}
+
+/// Sorts the keys of every mapping.
+fn sorted(value: &Json) -> Json {
+    match value {
+        Json::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            Json::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+        }
+        Json::Array(items) => Json::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
 }
 
 /// Returns the config hash of `service`: equal hashes need no new container. Docker Compose has the same.
@@ -161,6 +197,16 @@ fn without_extensions(key: &str, value: &Json) -> Json {
         ),
         Json::Array(items) => Json::Array(items.iter().map(|item| without_extensions("", item)).collect()),
         other => other.clone(),
+    }
+}
+
+/// Returns an extension as Go prints it as JSON: an empty list is nothing there.
+fn without_lists(value: &Json) -> Json {
+    match value {
+        Json::Array(items) if items.is_empty() => Json::Null,
+        Json::Array(items) => Json::Array(items.iter().map(without_lists).collect()),
+        Json::Object(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), without_lists(value))).collect()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value.clone(),
     }
 }
 

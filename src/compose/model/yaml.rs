@@ -9,9 +9,14 @@ use crate::document::scalar;
 
 /// Returns `value` as a YAML document.
 pub fn document(value: &Json) -> String {
+    document_by(2, value)
+}
+
+/// Returns `value` as a YAML document whose levels stand `step` columns apart.
+pub fn document_by(step: usize, value: &Json) -> String {
     let mut text = String::new();
     match value {
-        Json::Object(map) if !map.is_empty() => block(value, 0, false, &mut text),
+        Json::Object(map) if !map.is_empty() => block(value, Place { indent: 0, step }, false, &mut text),
         _ => {
             text.push_str(&inline(value, 0));
             text.push('\n');
@@ -42,8 +47,22 @@ pub fn natural(left: &str, right: &str) -> Ordering {
     number(&a).cmp(&number(&b)).then(x.cmp(&y))
 }
 
+/// Where a block stands, and how much further its children do.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    indent: usize,
+    step: usize,
+}
+
+impl Place {
+    fn below(self) -> Self {
+        Self { indent: self.indent + self.step, ..self }
+    }
+}
+
 /// Writes a collection, an item a line. The first line goes on behind a dash if `open`.
-fn block(value: &Json, indent: usize, open: bool, text: &mut String) {
+fn block(value: &Json, place: Place, open: bool, text: &mut String) {
+    let indent = place.indent;
     let pad = " ".repeat(indent);
     let mut open = open;
     let mut start = |text: &mut String| {
@@ -59,10 +78,10 @@ fn block(value: &Json, indent: usize, open: bool, text: &mut String) {
                 text.push(':');
                 if is_block(value) {
                     text.push('\n');
-                    block(value, indent + 2, false, text);
+                    block(value, place.below(), false, text);
                 } else {
                     text.push(' ');
-                    text.push_str(&inline(value, indent + 2));
+                    text.push_str(&inline(value, place.below().indent));
                     text.push('\n');
                 }
             }
@@ -72,7 +91,7 @@ fn block(value: &Json, indent: usize, open: bool, text: &mut String) {
                 start(text);
                 text.push_str("- ");
                 if is_block(item) {
-                    block(item, indent + 2, true, text);
+                    block(item, Place { indent: indent + 2, ..place }, true, text);
                 } else {
                     text.push_str(&inline(item, indent + 2));
                     text.push('\n');

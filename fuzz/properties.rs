@@ -19,7 +19,8 @@ pub fn files(input: &str) -> BTreeMap<PathBuf, String> {
     let mut text = String::new();
     for line in input.split_inclusive('\n') {
         if let Some(name) = line.strip_prefix(FILE_MARK) {
-            files.insert(std::mem::replace(&mut path, PathBuf::from("/p").join(name.trim())), std::mem::take(&mut text));
+            files
+                .insert(std::mem::replace(&mut path, PathBuf::from("/p").join(name.trim())), std::mem::take(&mut text));
         } else {
             text.push_str(line);
         }

@@ -80,6 +80,8 @@ pub enum ReadError {
     NotFound,
     /// It is a folder.
     IsDirectory,
+    /// It is something else that has no text of its own: a pipe, a device, a socket.
+    NotAFile(&'static str),
     /// The caller may not read it.
     Denied,
     /// The text is not UTF-8; the byte offset of the first wrong byte.

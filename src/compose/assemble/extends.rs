@@ -15,6 +15,9 @@ use crate::document::session::{Session, Stop};
 use crate::environment::discovery;
 use crate::source::Span;
 
+/// How many services may extend one another in a row.
+pub const MAXIMUM_CHAIN: usize = 100;
+
 /// A file's services, and the places that its resets clear.
 struct Services {
     path: PathBuf,
@@ -64,6 +67,10 @@ impl Walk<'_> {
         let Some(extends) = node.get("extends") else { return Ok(node.clone()) };
         if let Some(start) = self.trail.iter().position(|(path, at, _)| *path == file.path && at == name) {
             return self.cycle(session, start, extends.span);
+        }
+        if self.trail.len() >= MAXIMUM_CHAIN {
+            let message = format!("services extend each other in a chain of more than {MAXIMUM_CHAIN}");
+            return session.stop(Diagnostic::error(312, message).at(extends.span).label("too far by here"));
         }
         self.trail.push((file.path.clone(), name.to_owned(), extends.span));
         let (other, target) = match (extends.as_str(), extends.get("service")) {

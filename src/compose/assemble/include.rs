@@ -12,6 +12,12 @@ use crate::document::session::{Session, Stop};
 use crate::environment::precedence;
 use crate::source::Span;
 
+/// How many files one project may include, each time counted.
+pub const MAXIMUM_FILES: usize = 1000;
+
+/// How deep files may include each other.
+pub const MAXIMUM_DEPTH: usize = 50;
+
 const SECTIONS: [&str; 6] = ["services", "volumes", "networks", "secrets", "configs", "models"];
 
 /// Brings in what `root`, the file at `path`, includes.
@@ -48,6 +54,11 @@ fn one(session: &mut Session<'_>, item: &Node, scope: &Scope<'_>, included: &[Pa
         chain.push(format!("`{}`", main.display()));
         let message = format!("files include each other in a circle: {}", chain.join(" -> "));
         return session.stop(Diagnostic::error(310, message).at(span).label("comes back here"));
+    }
+    session.included += files.len();
+    if included.len() > MAXIMUM_DEPTH || session.included > MAXIMUM_FILES {
+        let message = format!("more is included than {MAXIMUM_FILES} files, {MAXIMUM_DEPTH} deep");
+        return session.stop(Diagnostic::error(313, message).at(span).label("too much by here"));
     }
     let directory = match item.get_str("project_directory").filter(|text| !text.is_empty()) {
         Some(text) => PathBuf::from(paths::absolute(scope.base(), text)),

@@ -6,6 +6,9 @@ use crate::canonical::{expand, lists};
 use crate::document::node::{Node, Value};
 use crate::document::session::Session;
 
+/// How many ports the ranges of one project may unfold into: that of two services that publish all there are.
+pub const MAXIMUM_PORTS: usize = 2 * 65_536;
+
 /// A published port as the short form says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ShortPort {
@@ -32,7 +35,15 @@ pub fn expand(session: &mut Session<'_>, node: &mut Node, lenient: bool) {
             }
         };
         match parse(&text) {
-            Ok(parsed) => ports.extend(parsed.into_iter().map(|port| long(&item, port))),
+            Ok(parsed) => {
+                session.ports += parsed.len();
+                if session.ports > MAXIMUM_PORTS {
+                    let reason = format!("the ranges of ports unfold into more than {MAXIMUM_PORTS} ports");
+                    expand::refuse(session, &item, reason);
+                    continue;
+                }
+                ports.extend(parsed.into_iter().map(|port| long(&item, port)));
+            }
             Err(reason) => expand::refuse(session, &item, reason),
         }
     }

@@ -1,54 +1,67 @@
 //! Dependencies must not go in a circle.
 
+use std::collections::{BTreeMap, HashSet};
+
 use crate::check::rules::View;
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Mapping, Node};
 use crate::document::session::Session;
 use crate::source::Span;
 
-/// Notes the first circle, with every edge of it.
+/// An edge: who depends, and where that is written.
+type Edge<'a> = (&'a str, Span);
+
+/// A service that the search is in: what it depends on, and how much of that has been followed.
+struct Visit<'a> {
+    name: &'a str,
+    edges: Vec<Edge<'a>>,
+    next: usize,
+}
+
+/// Notes every circle that shares no edge with one before it, each with all its edges.
+///
+/// The search keeps its own stack: a chain of dependencies may be as long as the file.
 pub fn check(session: &mut Session<'_>, view: &View<'_>) {
-    let mut done: Vec<&str> = Vec::new();
-    let mut names: Vec<&str> = view.services().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    for name in names {
-        let mut trail = Vec::new();
-        if let Some(circle) = search(view, name, &mut trail, &mut done) {
-            session.report(describe(&circle));
-            return;
+    let services: BTreeMap<&str, &Node> = view.services().collect();
+    let mut done: HashSet<&str> = HashSet::new();
+    for name in services.keys() {
+        let mut on_trail: HashSet<&str> = HashSet::new();
+        let mut trail: Vec<Visit<'_>> = Vec::new();
+        enter(&services, name, &mut trail, &mut on_trail, &done);
+        while let Some(last) = trail.last_mut() {
+            let Some((target, _)) = last.edges.get(last.next).copied() else {
+                on_trail.remove(last.name);
+                done.insert(last.name);
+                trail.pop();
+                continue;
+            };
+            last.next += 1;
+            if on_trail.contains(target) {
+                let start = trail.iter().position(|visit| visit.name == target).unwrap_or(0);
+                let circle: Vec<Edge<'_>> =
+                    trail[start..].iter().map(|visit| (visit.name, visit.edges[visit.next - 1].1)).collect();
+                session.report(describe(&circle));
+            } else {
+                enter(&services, target, &mut trail, &mut on_trail, &done);
+            }
         }
     }
 }
 
-/// An edge: who depends, and where that is written.
-type Edge<'a> = (&'a str, Span);
-
-fn search<'a>(
-    view: &View<'a>,
-    name: &'a str,
-    trail: &mut Vec<Edge<'a>>,
-    done: &mut Vec<&'a str>,
-) -> Option<Vec<Edge<'a>>> {
-    if let Some(start) = trail.iter().position(|(at, _)| *at == name) {
-        return Some(trail[start..].to_vec());
-    }
-    if done.contains(&name) {
-        return None;
-    }
-    let (_, service) = view.services().find(|(other, _)| *other == name)?;
+fn enter<'a>(
+    services: &BTreeMap<&'a str, &'a Node>,
+    name: &str,
+    trail: &mut Vec<Visit<'a>>,
+    on_trail: &mut HashSet<&'a str>,
+    done: &HashSet<&'a str>,
+) {
+    let Some((name, service)) = services.get_key_value(name).filter(|(name, _)| !done.contains(*name)) else { return };
     let depends_on = service.get("depends_on").and_then(Node::as_mapping);
-    let mut edges: Vec<_> = depends_on.into_iter().flat_map(Mapping::iter).collect();
-    edges.sort_by(|a, b| a.key.cmp(&b.key));
-    for edge in edges {
-        trail.push((name, edge.key_span));
-        let found = search(view, &edge.key, trail, done);
-        trail.pop();
-        if found.is_some() {
-            return found;
-        }
-    }
-    done.push(name);
-    None
+    let mut edges: Vec<Edge<'a>> =
+        depends_on.into_iter().flat_map(Mapping::iter).map(|edge| (edge.key.as_str(), edge.key_span)).collect();
+    edges.sort_unstable();
+    on_trail.insert(name);
+    trail.push(Visit { name, edges, next: 0 });
 }
 
 fn describe(circle: &[Edge<'_>]) -> Diagnostic {

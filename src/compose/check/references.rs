@@ -53,10 +53,11 @@ fn entries(node: Option<&Node>) -> impl Iterator<Item = &Entry> {
 }
 
 fn resource(session: &mut Session<'_>, view: &View<'_>, name: &str, kind: &str, key: &str, span: Span) {
-    let names = view.names(&format!("{kind}s"));
-    if names.contains(&key) {
+    let section = format!("{kind}s");
+    if view.has(&section, key) {
         return;
     }
+    let names = view.names(&section);
     let span = session.within(span, key);
     let content = match kind {
         "secret" => format!("{{file: ./{key}.txt}}"),
@@ -80,7 +81,7 @@ fn dependencies(session: &mut Session<'_>, view: &View<'_>, name: &str, service:
         if view.enabled.contains(&entry.key) {
             continue;
         }
-        let disabled = view.names("services").contains(&entry.key.as_str());
+        let disabled = view.has("services", &entry.key);
         let required = entry.value.get("required").is_none_or(|node| node.plain() != "false");
         if !disabled || required {
             undefined_service(session, view, name, &entry.key, entry.key_span, "depends on");
@@ -108,10 +109,11 @@ fn undefined_service(session: &mut Session<'_>, view: &View<'_>, name: &str, tar
 }
 
 fn context(session: &mut Session<'_>, view: &View<'_>, name: &str, target: &str, span: Span) {
-    let found = view.services().find(|(other, _)| *other == target);
+    let services = view.root.get("services");
+    let found = services.and_then(|services| services.get(target)).filter(|_| view.enabled.contains(target));
     match found {
         None => undefined_service(session, view, name, target, span, "builds with"),
-        Some((_, other)) if other.get("build").is_none() => session.report(
+        Some(other) if other.get("build").is_none() => session.report(
             Diagnostic::error(532, format!("service `{name}` builds with `{target}`, which is not built itself"))
                 .at(span)
                 .label("has no `build`"),

@@ -42,6 +42,11 @@ impl<'a> View<'a> {
         section.into_iter().flat_map(Mapping::iter).map(|entry| entry.key.as_str()).collect()
     }
 
+    /// Says whether a section has this key.
+    pub fn has(&self, section: &str, key: &str) -> bool {
+        self.root.get(section).is_some_and(|section| section.get(key).is_some())
+    }
+
     /// Returns where a service is named.
     pub fn key_span(&self, name: &str) -> Span {
         let services = self.root.get("services").and_then(Node::as_mapping);

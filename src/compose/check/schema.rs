@@ -1,5 +1,7 @@
 //! Holds a tree against the schema, and says all that does not fit.
 
+use std::collections::HashMap;
+
 use crate::check::attributes::{FILE, SERVICE};
 use crate::check::shape::{BOOLEAN, INTEGER, Keys, NULL, NUMBER, Object, STRING, Shape};
 use crate::check::similar;
@@ -102,8 +104,13 @@ fn list(session: &mut Session<'_>, items: &[Node], item: &Shape, path: &mut Path
 }
 
 fn repeated(session: &mut Session<'_>, items: &[Node], path: &Path) {
-    for (index, item) in items.iter().enumerate() {
-        if let Some(first) = items[..index].iter().find(|other| *other == item) {
+    // Equal items have equal texts, so only those few are compared.
+    let mut seen: HashMap<String, Vec<&Node>> = HashMap::with_capacity(items.len());
+    for item in items {
+        let alike = seen.entry(item.plain()).or_default();
+        let first = alike.iter().find(|other| **other == item).copied();
+        alike.push(item);
+        if let Some(first) = first {
             session.report(
                 Diagnostic::error(121, format!("`{path}` has the same item twice"))
                     .at(item.span)

@@ -1,5 +1,7 @@
 //! The tree: a value, where it was written, and the merge tag it bears.
 
+use std::collections::HashMap;
+
 use crate::source::Span;
 
 /// What a merge does at a node.
@@ -45,7 +47,12 @@ pub enum Value {
 #[derive(Debug, Clone, Default)]
 pub struct Mapping {
     entries: Vec<Entry>,
+    /// Where each key is, once there are so many that looking through them costs more; kept true by every change.
+    places: Option<HashMap<String, usize>>,
 }
+
+/// Mappings with fewer entries are looked through.
+const INDEXED: usize = 24;
 
 /// A key, where it was written, and its value.
 #[derive(Debug, Clone)]
@@ -174,17 +181,25 @@ impl Mapping {
 
     /// Returns the entry of `key`.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        self.entries.get(self.position(key)?)
     }
 
     /// Returns the value at `key`.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
-        self.entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+        let position = self.position(key)?;
+        self.entries.get_mut(position).map(|entry| &mut entry.value)
     }
 
     /// Says whether there is a `key`.
     pub fn contains(&self, key: &str) -> bool {
-        self.entry(key).is_some()
+        self.position(key).is_some()
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(key).copied(),
+            None => self.entries.iter().position(|entry| entry.key == key),
+        }
     }
 
     /// Puts `value` at `key`, in the place of what was there.
@@ -197,18 +212,41 @@ impl Mapping {
 
     /// Adds an entry whose key is not there yet.
     pub fn push(&mut self, entry: Entry) {
+        if let Some(places) = &mut self.places {
+            places.entry(entry.key.clone()).or_insert(self.entries.len());
+        }
         self.entries.push(entry);
+        if self.places.is_none() && self.entries.len() > INDEXED {
+            self.index();
+        }
+    }
+
+    fn index(&mut self) {
+        self.places = None;
+        if self.entries.len() > INDEXED {
+            let mut places = HashMap::with_capacity(self.entries.len() * 2);
+            for (position, entry) in self.entries.iter().enumerate() {
+                places.entry(entry.key.clone()).or_insert(position);
+            }
+            self.places = Some(places);
+        }
     }
 
     /// Takes `key` out.
     pub fn remove(&mut self, key: &str) -> Option<Entry> {
-        let position = self.entries.iter().position(|entry| entry.key == key)?;
-        Some(self.entries.remove(position))
+        let position = self.position(key)?;
+        let entry = self.entries.remove(position);
+        self.index();
+        Some(entry)
     }
 
     /// Keeps the entries that `keep` accepts.
     pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
+        let before = self.entries.len();
         self.entries.retain(keep);
+        if self.entries.len() != before {
+            self.index();
+        }
     }
 
     /// Returns the entries in order.
@@ -216,7 +254,7 @@ impl Mapping {
         self.entries.iter()
     }
 
-    /// Returns the entries in order.
+    /// Returns the entries in order; their keys must stay as they are.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Entry> {
         self.entries.iter_mut()
     }
@@ -239,7 +277,9 @@ impl Mapping {
 
 impl FromIterator<Entry> for Mapping {
     fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Self {
-        Self { entries: entries.into_iter().collect() }
+        let mut mapping = Self { entries: entries.into_iter().collect(), places: None };
+        mapping.index();
+        mapping
     }
 }
 

@@ -1,5 +1,6 @@
 //! What one load gathers on its way: the files read, and what is wrong with them.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -17,17 +18,41 @@ pub struct Session<'a> {
     pub sources: SourceMap,
     /// What was found so far.
     pub diagnostics: Vec<Diagnostic>,
+    /// Files that were included so far, each time counted.
+    pub included: usize,
+    /// Ports that ranges unfolded into so far.
+    pub ports: usize,
+    seen: HashSet<Diagnostic>,
+    errors: usize,
+    read: HashMap<PathBuf, FileId>,
 }
+
+/// A file that is wrong throughout is known to be after this many mistakes.
+pub const MAXIMUM_DIAGNOSTICS: usize = 1000;
 
 impl<'a> Session<'a> {
     /// Starts a load.
     pub fn new(reader: &'a dyn Reader) -> Self {
-        Self { reader, sources: SourceMap::default(), diagnostics: Vec::new() }
+        Self {
+            reader,
+            sources: SourceMap::default(),
+            diagnostics: Vec::new(),
+            included: 0,
+            ports: 0,
+            seen: HashSet::new(),
+            errors: 0,
+            read: HashMap::new(),
+        }
     }
 
     /// Notes a mistake or warning, once.
     pub fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.diagnostics.contains(&diagnostic) {
+        if diagnostic.severity == Severity::Error {
+            self.errors += 1;
+        }
+        // Where warnings alone have filled the list, the first error must still be in it.
+        let first_error = diagnostic.severity == Severity::Error && self.errors == 1;
+        if (self.seen.len() < MAXIMUM_DIAGNOSTICS || first_error) && self.seen.insert(diagnostic.clone()) {
             self.diagnostics.push(diagnostic);
         }
     }
@@ -43,9 +68,9 @@ impl<'a> Session<'a> {
         self.errors() > 0
     }
 
-    /// Returns how many errors were noted.
+    /// Returns how many errors were noted, those that were noted before included.
     pub fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+        self.errors
     }
 
     /// Says whether an error was noted inside of `span`.
@@ -58,10 +83,15 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Reads the file at `path` into the source map.
+    /// Reads the file at `path` into the source map, once.
     pub fn read(&mut self, path: &Path) -> Result<FileId, ReadError> {
+        if let Some(known) = self.read.get(path) {
+            return Ok(*known);
+        }
         let text = self.reader.read(path)?;
-        Ok(self.sources.add(PathBuf::from(path), text))
+        let id = self.sources.add(PathBuf::from(path), text);
+        self.read.insert(path.to_path_buf(), id);
+        Ok(id)
     }
 
     /// Returns the text that `span` covers.
@@ -86,6 +116,7 @@ pub fn read_failure(error: &ReadError) -> String {
     match error {
         ReadError::NotFound => "there is no such file".into(),
         ReadError::IsDirectory => "it is a directory".into(),
+        ReadError::NotAFile(what) => format!("it is {what}"),
         ReadError::Denied => "permission denied".into(),
         ReadError::NotUtf8(offset) => format!("it is not UTF-8 text (byte {offset})"),
         ReadError::TooLarge(size) => format!("{size} bytes are more than is read"),

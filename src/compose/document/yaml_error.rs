@@ -40,6 +40,20 @@ pub fn describe(error: &ScanError, text: &str, file: FileId) -> Diagnostic {
             .at(here)
             .label("used here")
             .help("an anchor is set with `&name` before `*name` uses it, in the same document"),
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            let number = u32::from(*character);
+            Diagnostic::error(109, format!("the character U+{number:04X} cannot stand in YAML"))
+                .at(here)
+                .label("invisible, and not text")
+                .help(format!("remove it; in double quotes it is written \"\\x{number:02X}\""))
+        }
+        ErrorKind::UnexpectedCharacter { character } if matches!(character, '@' | '`' | '%') => {
+            let value = line[offset - line_start..].split(" #").next().unwrap_or_default().trim_end();
+            Diagnostic::error(100, format!("a value cannot begin with `{character}`"))
+                .at(here)
+                .label("means nothing to YAML")
+                .help(format!("put the value in quotes: '{}'", value.replace('\'', "''")))
+        }
         ErrorKind::RecursionLimitExceeded => Diagnostic::error(108, "the file is nested too deeply").at(here),
         _ => Diagnostic::error(100, format!("not YAML: {}", error.info())).at(here).label("here"),
     }

@@ -197,6 +197,7 @@ impl<'t> Parser<'t> {
                 TemplateError::Invalid { reference } => {
                     self.error(at, length, format!("`{reference}` is no reference to a variable"))
                 }
+                TemplateError::TooDeep => self.error(at, length, "references stand in each other too deeply"),
                 TemplateError::Required { variable, reason } => {
                     let message = format!("the variable `{variable}` is required and not set: {reason}");
                     self.error(at, length, message.trim_end_matches(": "))

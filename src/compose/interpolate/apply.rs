@@ -7,7 +7,7 @@ use crate::document::node::{Node, Value};
 use crate::document::path::Path;
 use crate::document::session::Session;
 use crate::interpolate::cast::{self, Cast};
-use crate::interpolate::template::{self, TemplateError};
+use crate::interpolate::template::{self, MAXIMUM_DEPTH, TemplateError};
 use crate::source::Span;
 
 /// Interpolates every value below `node`.
@@ -109,6 +109,12 @@ fn refused(session: &Session<'_>, error: &TemplateError, span: Span) -> Diagnost
             diagnostic.at(session.within(span, &shown)).help(
                 "write ${NAME}, ${NAME:-default}, ${NAME:?reason} or ${NAME:+alternative}; a plain dollar sign is $$",
             )
+        }
+        TemplateError::TooDeep => {
+            Diagnostic::error(205, format!("references stand in each other more than {MAXIMUM_DEPTH} deep"))
+                .at(span)
+                .label("in this value")
+                .help("set a variable in the .env file to what the inner references say")
         }
         TemplateError::Required { variable, reason } => {
             let message = if reason.is_empty() {

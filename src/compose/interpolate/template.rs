@@ -15,15 +15,33 @@ pub enum TemplateError {
         /// What the file says about it; may be empty.
         reason: String,
     },
+    /// References stand in the words of references, more than [`MAXIMUM_DEPTH`] deep.
+    TooDeep,
 }
+
+/// How deep references may stand in each other's words.
+pub const MAXIMUM_DEPTH: usize = 64;
 
 /// What values a variable may have.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Replaces every reference in `template`; names without a value are added to `unset` and leave nothing.
 pub fn substitute(template: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -> Result<String, TemplateError> {
+    substitute_at(template, lookup, unset, 0)
+}
+
+fn substitute_at(
+    template: &str,
+    lookup: Lookup<'_>,
+    unset: &mut Vec<String>,
+    depth: usize,
+) -> Result<String, TemplateError> {
+    if depth > MAXIMUM_DEPTH {
+        return Err(TemplateError::TooDeep);
+    }
     let mut result = String::with_capacity(template.len());
     let mut rest = template;
+    let mut line = Line::default();
     while let Some(position) = rest.find('$') {
         result.push_str(&rest[..position]);
         let reference = &rest[position..];
@@ -32,9 +50,12 @@ pub fn substitute(template: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -
             result.push('$');
             rest = tail;
         } else if let Some(inner) = after.strip_prefix('{') {
-            let length = braced(inner).ok_or_else(|| invalid(reference))?;
-            result.push_str(&expand(&reference[..length + 2], lookup, unset)?);
-            rest = &reference[length + 2..];
+            let length = line.braced(template, inner).ok_or_else(|| invalid(reference))?;
+            // The reference ends where its braces balance; what follows is a template again.
+            let whole = &reference[..length + 2];
+            let end = balanced(whole).map_or(whole.len(), |end| end + 1);
+            expand(&whole[2..end - 1], lookup, unset, depth, &mut result)?;
+            rest = &reference[end..];
         } else {
             let length = name_length(after);
             if length == 0 {
@@ -52,25 +73,32 @@ pub fn substitute(template: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -
 /// Returns the names of the variables that `template` refers to, with the word behind the operator, if any.
 pub fn references(template: &str) -> Vec<Reference> {
     let mut found = Vec::new();
+    collect(template, 0, &mut found);
+    found
+}
+
+fn collect(template: &str, depth: usize, found: &mut Vec<Reference>) {
     let mut rest = template;
+    let mut line = Line::default();
     while let Some(position) = rest.find('$') {
         let after = &rest[position + 1..];
         rest = after;
         if let Some(tail) = after.strip_prefix('$') {
             rest = tail;
         } else if let Some(inner) = after.strip_prefix('{') {
-            let Some(length) = braced(inner) else { continue };
-            // What ends the reference is where its braces balance, as in `expand`.
-            let length = balanced(&after[..length + 1]).unwrap_or(length);
+            let Some(length) = line.braced(template, inner) else { continue };
+            let whole = &after[..length + 1];
+            let end = balanced(whole).unwrap_or(whole.len() - 1);
+            let inner = &whole[1..end];
             let name = &inner[..name_length(inner)];
-            let body = inner.get(name.len()..length - 1).unwrap_or("");
-            let (operator, word) = operator(body);
+            let (operator, word) = operator(&inner[name.len()..]);
             found.push(Reference { name: name.into(), operator, word: word.into() });
             // The reason of a demand is for people: Compose does not look for variables in it.
-            if operator.is_none_or(|operator| operator.kind != OperatorKind::Required) {
-                found.extend(references(word));
+            let asks = operator.is_none_or(|operator| operator.kind != OperatorKind::Required);
+            if asks && depth < MAXIMUM_DEPTH {
+                collect(word, depth + 1, found);
             }
-            rest = &inner[length..];
+            rest = &after[end + 1..];
         } else {
             let length = name_length(after);
             if length > 0 {
@@ -78,7 +106,6 @@ pub fn references(template: &str) -> Vec<Reference> {
             }
         }
     }
-    found
 }
 
 /// A reference to a variable.
@@ -145,52 +172,68 @@ fn operator(body: &str) -> (Option<Operator>, &str) {
     (Some(Operator { colon, kind }), &rest[1..])
 }
 
-/// Returns how far a braced reference reaches behind its `${`: with a word, to the last `}` of the line.
-fn braced(inner: &str) -> Option<usize> {
-    let name = name_length(inner);
-    if name == 0 {
-        return None;
+/// The line that was looked at last: where it ends, and its last `}`; as bytes before the end of the template.
+#[derive(Debug, Default)]
+struct Line(Option<(usize, Option<usize>)>);
+
+impl Line {
+    /// Returns how far a braced reference reaches behind its `${`: with a word, to the last `}` of the line. `inner` is
+    /// an end of `template`. Each line is searched once, however many references stand in it.
+    fn braced(&mut self, template: &str, inner: &str) -> Option<usize> {
+        let name = name_length(inner);
+        if name == 0 {
+            return None;
+        }
+        let body = &inner[name..];
+        if body.starts_with('}') {
+            return Some(name + 1);
+        }
+        let (operator, word) = operator(body);
+        operator?;
+        let start = template.len() - word.len();
+        let known = self.0.filter(|(end, _)| start <= *end);
+        let (_, last) = known.unwrap_or_else(|| {
+            let end = word.find('\n').unwrap_or(word.len());
+            let found = (start + end, word[..end].rfind('}').map(|last| start + last));
+            self.0 = Some(found);
+            found
+        });
+        let last = last.filter(|last| *last >= start)?;
+        Some(last + 1 - (template.len() - inner.len()))
     }
-    let body = &inner[name..];
-    if body.starts_with('}') {
-        return Some(name + 1);
-    }
-    let (operator, word) = operator(body);
-    operator?;
-    let line = word.split('\n').next().unwrap_or("");
-    let last = line.rfind('}')?;
-    Some(inner.len() - word.len() + last + 1)
 }
 
-/// Expands `${name...}...}`: the reference ends where its braces balance, the rest is a template again.
-fn expand(text: &str, lookup: Lookup<'_>, unset: &mut Vec<String>) -> Result<String, TemplateError> {
-    let (reference, rest) = match balanced(text) {
-        Some(end) => text.split_at(end + 1),
-        None => (text, ""),
-    };
-    let inner = &reference[2..reference.len() - 1];
+/// Puts the value of what stands between `${` and its `}` behind `result`.
+fn expand(
+    inner: &str,
+    lookup: Lookup<'_>,
+    unset: &mut Vec<String>,
+    depth: usize,
+    result: &mut String,
+) -> Result<(), TemplateError> {
     let name = &inner[..name_length(inner)];
     let (operator, word) = operator(&inner[name.len()..]);
     let Some(operator) = operator else {
-        let value = value(name, lookup, unset);
-        return Ok(value + &substitute(rest, lookup, unset)?);
+        result.push_str(&value(name, lookup, unset));
+        return Ok(());
     };
     let mut unset_in_word = Vec::new();
-    let word = substitute(word, lookup, &mut unset_in_word)?;
+    let word = substitute_at(word, lookup, &mut unset_in_word, depth + 1)?;
     let found = lookup(name);
     let usable = found.as_ref().is_some_and(|value| !(operator.colon && value.is_empty()));
-    let value = match (operator.kind, usable) {
-        (OperatorKind::Default, true) | (OperatorKind::Required, true) => found.unwrap_or_default(),
+    match (operator.kind, usable) {
         (OperatorKind::Default, false) | (OperatorKind::Alternative, true) => {
             unset.append(&mut unset_in_word);
-            word
+            result.push_str(&word);
         }
-        (OperatorKind::Alternative, false) => found.unwrap_or_default(),
+        (OperatorKind::Default | OperatorKind::Required, true) | (OperatorKind::Alternative, false) => {
+            result.push_str(&found.unwrap_or_default());
+        }
         (OperatorKind::Required, false) => {
             return Err(TemplateError::Required { variable: name.to_owned(), reason: word });
         }
-    };
-    Ok(value + &substitute(rest, lookup, unset)?)
+    }
+    Ok(())
 }
 
 /// Returns the offset of the `}` that closes the first `{`; the byte behind a `{` is never looked at, as in Compose.
@@ -243,6 +286,24 @@ mod tests {
         check("${UNSET:-${SET}}-${SET}", "set-set");
         check("${UNSET:-{a}}", "{a}");
         check("${UNSET:-a:-b}", "a:-b");
+    }
+
+    #[test]
+    fn many_references_on_a_line_and_references_in_references_take_neither_the_stack_nor_the_time() {
+        let many = "${UNSET:-x}".repeat(100_000);
+        assert_eq!(with(&many).unwrap().len(), 100_000);
+        assert_eq!(references(&many).len(), 100_000);
+        let deep = |depth: usize| format!("{}x{}", "${UNSET:-".repeat(depth), "}".repeat(depth));
+        assert_eq!(with(&deep(MAXIMUM_DEPTH)).as_deref(), Ok("x"));
+        assert_eq!(with(&deep(20_000)), Err(TemplateError::TooDeep));
+        assert_eq!(references(&deep(20_000)).len(), MAXIMUM_DEPTH + 1);
+    }
+
+    #[test]
+    fn what_a_template_refers_to_is_known_without_values() {
+        let names = |text: &str| references(text).into_iter().map(|found| found.name).collect::<Vec<_>>().join(" ");
+        assert_eq!(names("${A:-${B}} ${C}-$D $$E"), "A B C D");
+        assert_eq!(references("${A:-x}${B:-y}")[0].word, "x");
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl CommandError {
         Self { kind, source: Source::Said, hints: Vec::new() }
     }
 
+    /// Ends the command with the code of a program in a container, which has said itself what went wrong.
+    pub(crate) fn program(code: i32) -> Self {
+        Self::silent(Kind::Program(u8::try_from(code).unwrap_or(255)))
+    }
+
     /// Makes an error of an operation that was about `project`.
     pub(crate) fn operation(error: OperationError, project: Option<&LoadedProject>) -> Self {
         let kind = error.failures.first().map_or(Kind::Failed, kind_of);

@@ -43,6 +43,11 @@ pub enum Act {
     Build,
     Wait,
     Kill,
+    Pause,
+    Unpause,
+    Copy,
+    Commit,
+    Export,
 }
 
 /// Something happened.

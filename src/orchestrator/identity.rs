@@ -20,6 +20,8 @@ pub const SERVICE: &str = "com.docker.compose.service";
 pub const NUMBER: &str = "com.docker.compose.container-number";
 /// `True` on `run` containers.
 pub const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// Random digits in the name of a `run` container.
+pub const SLUG: &str = "com.docker.compose.slug";
 /// Hash of what the thing was made from.
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// Hash of the contents of configs and secrets that a container was given copies of; no label of Docker Compose's.

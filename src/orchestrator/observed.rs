@@ -25,13 +25,7 @@ pub struct ObservedContainer {
 impl ObservedContainer {
     /// Whether its program runs, or will run again by itself.
     pub fn is_up(&self) -> bool {
-        match self.summary.state {
-            ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting { .. } => true,
-            ContainerState::Created
-            | ContainerState::Exited { .. }
-            | ContainerState::Dead { .. }
-            | ContainerState::Removed => false,
-        }
+        self.summary.state.is_up()
     }
 }
 

@@ -5,14 +5,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestrator::engine::Engine;
-use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
+use orchestrator::engine::archive::{PathChange, PathStat};
+use orchestrator::engine::container::{
+    CommitSpec, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Endpoint, StopOptions,
+};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
-use orchestrator::engine::image::{BuildSpec, ImageSummary, PullSpec};
+use orchestrator::engine::image::{BuildSpec, HistoryEntry, ImageSummary, PullSpec, RemovedImage};
 use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
+use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
+use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use orchestrator::event::ProgressSink;
+use serde_json::Value;
 use tokio::sync::mpsc::Receiver;
 
 /// Hands questions on to a real engine and does nothing for everything else.
@@ -63,6 +69,58 @@ impl Engine for DryRun {
 
     async fn rename_container(&self, _: &ContainerId, _: &str) -> Result<(), EngineError> {
         Ok(())
+    }
+
+    async fn pause_container(&self, _: &ContainerId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn unpause_container(&self, _: &ContainerId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn container_statistics(&self, id: &ContainerId) -> Result<Receiver<Statistics>, EngineError> {
+        self.0.container_statistics(id).await
+    }
+
+    async fn container_processes(&self, id: &ContainerId, arguments: &[String]) -> Result<ProcessTable, EngineError> {
+        self.0.container_processes(id, arguments).await
+    }
+
+    async fn stat_path(&self, id: &ContainerId, path: &str) -> Result<PathStat, EngineError> {
+        self.0.stat_path(id, path).await
+    }
+
+    async fn container_changes(&self, id: &ContainerId) -> Result<Vec<PathChange>, EngineError> {
+        self.0.container_changes(id).await
+    }
+
+    async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
+        self.0.describe_container(id).await
+    }
+
+    async fn describe_network(&self, name: &str) -> Result<Value, EngineError> {
+        self.0.describe_network(name).await
+    }
+
+    async fn describe_volume(&self, name: &str) -> Result<Value, EngineError> {
+        self.0.describe_volume(name).await
+    }
+
+    async fn describe_image(&self, reference: &str) -> Result<Value, EngineError> {
+        self.0.describe_image(reference).await
+    }
+
+    async fn commit_container(&self, _: &ContainerId, _: &CommitSpec) -> Result<String, EngineError> {
+        Err(not_done("a commit"))
+    }
+
+    async fn occurrences(&self, query: OccurrenceQuery) -> Result<Receiver<Occurrence>, EngineError> {
+        self.0.occurrences(query).await
+    }
+
+    async fn watch_containers(&self, labels: &[String]) -> Result<Receiver<ContainerSummary>, EngineError> {
+        self.0.watch_containers(labels).await
     }
 
     async fn watch_container(&self, id: &ContainerId) -> Result<Receiver<ContainerState>, EngineError> {
@@ -119,6 +177,34 @@ impl Engine for DryRun {
 
     async fn build_image(&self, _: &BuildSpec, _: &ProgressSink) -> Result<ImageSummary, EngineError> {
         Err(not_done("a build"))
+    }
+
+    async fn list_images(&self) -> Result<Vec<ImageSummary>, EngineError> {
+        self.0.list_images().await
+    }
+
+    async fn image_history(&self, reference: &str) -> Result<Vec<HistoryEntry>, EngineError> {
+        self.0.image_history(reference).await
+    }
+
+    async fn connect_network(&self, _: &ContainerId, _: &Endpoint) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn disconnect_network(&self, _: &ContainerId, _: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn tag_image(&self, _: &str, _: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn resolve_digest(&self, reference: &str) -> Result<String, EngineError> {
+        self.0.resolve_digest(reference).await
+    }
+
+    async fn untag_image(&self, _: &str, _: bool) -> Result<Vec<RemovedImage>, EngineError> {
+        Ok(Vec::new())
     }
 
     async fn remove_image(&self, _: &str) -> Result<(), EngineError> {

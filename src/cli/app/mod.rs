@@ -1,9 +1,12 @@
 //! What a command is given: the settings, the printer, a loader for the project, the engine.
 
 pub(crate) mod dry_run;
+pub(crate) mod foreground;
 pub(crate) mod given;
 pub(crate) mod interrupts;
 pub(crate) mod project;
+pub(crate) mod streams;
+pub(crate) mod terminal;
 
 pub(crate) use given::App;
 pub(crate) use interrupts::Interrupts;

@@ -3,8 +3,13 @@
 pub(crate) mod environment;
 pub(crate) mod global;
 pub(crate) mod hoist;
+pub(crate) mod keys;
 pub(crate) mod moment;
+pub(crate) mod mount;
+pub(crate) mod publish;
 pub(crate) mod settings;
+pub(crate) mod variables;
+pub(crate) mod words;
 
 pub(crate) use environment::Environment;
 pub(crate) use global::GlobalArgs;

@@ -1,10 +1,16 @@
 //! The verbs: a file each, its flags (the doc comments are the help) and its `run`.
 
+pub(crate) mod acts;
+pub(crate) mod attach;
 pub(crate) mod build;
+pub(crate) mod commit;
 pub(crate) mod config;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod down;
+pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod export;
 pub(crate) mod host_files;
 pub(crate) mod images;
 pub(crate) mod kill;
@@ -12,16 +18,25 @@ pub(crate) mod listen;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod one;
+pub(crate) mod pause;
 pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod restart;
 pub(crate) mod rm;
+pub(crate) mod run;
+pub(crate) mod scale;
 pub(crate) mod services;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
+pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod version;
+pub(crate) mod viz;
+pub(crate) mod volumes;
+pub(crate) mod wait;
 pub(crate) mod watch;
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -78,8 +93,12 @@ pub(crate) enum Verb {
     Ps(ps::Args),
     /// Show what the containers wrote
     Logs(logs::Args),
+    /// Run one command in a new container of a service
+    Run(Box<run::Args>),
     /// Run a program in a running container
     Exec(exec::Args),
+    /// Join the streams of a service's own program
+    Attach(attach::Args),
     /// Build the images
     Build(build::Args),
     /// Pull the images
@@ -96,19 +115,43 @@ pub(crate) enum Verb {
     Restart(restart::Args),
     /// Send a signal to the containers
     Kill(kill::Args),
+    /// Freeze the running containers
+    Pause(pause::Args),
+    /// Let frozen containers go on
+    Unpause(pause::Args),
     /// Remove stopped containers
     Rm(rm::Args),
+    /// Run N replicas of a service
+    Scale(scale::Args),
+    /// Return when the containers of services have ended, with their code
+    Wait(wait::Args),
+    /// Show the processes of the containers
+    Top(top::Args),
+    /// Show what the containers use
+    Stats(stats::Args),
+    /// Show what happens to the containers, as it happens
+    Events(events::Args),
+    /// Copy files between the host and a service
+    Cp(cp::Args),
+    /// Write a service's file system as a tar archive
+    Export(export::Args),
+    /// Make an image of a service's container
+    Commit(commit::Args),
     /// Print the Compose file as it is understood
     #[command(alias = "convert")]
     Config(Box<config::Args>),
     /// List the images that the containers were made from
     Images(images::Args),
+    /// List the volumes
+    Volumes(volumes::Args),
     /// Print where a port of a service is published
     Port(port::Args),
     /// List the projects
     Ls(ls::Args),
     /// Follow saved files: copy them into the containers, restart or rebuild
     Watch(watch::Args),
+    /// Print the services and their dependencies as a graph
+    Viz(viz::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -121,6 +164,20 @@ impl Verb {
             Self::Down(args) => down::run(args, app).await,
             Self::Ps(args) => ps::run(args, app).await,
             Self::Logs(args) => logs::run(args, app).await,
+            Self::Run(args) => run::run(*args, app).await,
+            Self::Attach(args) => attach::run(args, app).await,
+            Self::Pause(args) => pause::run(args, app).await,
+            Self::Unpause(args) => pause::run_unpause(args, app).await,
+            Self::Scale(args) => scale::run(args, app).await,
+            Self::Wait(args) => wait::run(args, app).await,
+            Self::Top(args) => top::run(args, app).await,
+            Self::Stats(args) => stats::run(args, app).await,
+            Self::Events(args) => events::run(args, app).await,
+            Self::Cp(args) => cp::run(args, app).await,
+            Self::Export(args) => export::run(args, app).await,
+            Self::Commit(args) => commit::run(args, app).await,
+            Self::Volumes(args) => volumes::run(args, app).await,
+            Self::Viz(args) => viz::run(&args, app),
             Self::Exec(args) => exec::run(args, app).await,
             Self::Build(args) => build::run(args, app).await,
             Self::Pull(args) => pull::run(args, app).await,

@@ -2,6 +2,7 @@
 
 use compose::Project;
 
+use crate::app::project::Target;
 use crate::error::{CommandError, Kind};
 
 /// Checks that each of `names` is a service of the project, enabled or not; glob patterns are left to the operation.
@@ -14,6 +15,11 @@ pub(crate) fn check(names: &[String], project: &Project) -> Result<(), CommandEr
         return Err(unknown(name, known.map(String::as_str)));
     }
     Ok(())
+}
+
+/// As [`check`], where the file could be read.
+pub(crate) fn check_target(names: &[String], target: &Target) -> Result<(), CommandError> {
+    target.loaded.as_ref().map_or(Ok(()), |loaded| check(names, &loaded.project))
 }
 
 /// Makes the error for a service that is not there.

@@ -15,6 +15,11 @@ pub(crate) fn going_on(act: Act) -> &'static str {
         Act::Build => "Building",
         Act::Wait => "Waiting",
         Act::Kill => "Killing",
+        Act::Pause => "Pausing",
+        Act::Unpause => "Unpausing",
+        Act::Copy => "Copying",
+        Act::Commit => "Committing",
+        Act::Export => "Exporting",
     }
 }
 
@@ -30,6 +35,11 @@ pub(crate) fn done(act: Act) -> &'static str {
         Act::Build => "Built",
         Act::Wait => "Healthy",
         Act::Kill => "Killed",
+        Act::Pause => "Paused",
+        Act::Unpause => "Unpaused",
+        Act::Copy => "Copied",
+        Act::Commit => "Committed",
+        Act::Export => "Exported",
     }
 }
 

@@ -354,6 +354,16 @@ pub enum ContainerState {
     Removed,
 }
 
+impl ContainerState {
+    /// Whether its program runs, or will run again by itself.
+    pub fn is_up(&self) -> bool {
+        match self {
+            Self::Running { .. } | Self::Paused | Self::Restarting { .. } => true,
+            Self::Created | Self::Exited { .. } | Self::Dead { .. } | Self::Removed => false,
+        }
+    }
+}
+
 /// Verdict of a health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {

@@ -41,6 +41,11 @@ pub(crate) fn propose(planner: &mut UpPlanner<'_>) {
 }
 
 fn propose_service(planner: &mut UpPlanner<'_>, progress: &mut Progress, service: &DesiredService) -> ServiceOutcome {
+    if planner.options.one_offs.contains(&service.name) {
+        // Whoever makes its container waits for the whole plan, these waits included.
+        gates_of(planner, progress, service);
+        return ServiceOutcome::default();
+    }
     let observed = planner.observed;
     let existing: Vec<&ObservedContainer> = observed.replicas(&service.name).collect();
     let highest = existing.iter().map(|container| container.identity.number).max().unwrap_or(0);

@@ -48,6 +48,9 @@ pub struct UpOptions {
     /// Say nothing about orphans.
     pub ignore_orphans: bool,
     pub scale: BTreeMap<String, u32>,
+    /// Services that get their image, networks, volumes and dependencies, but whose containers are left alone: a
+    /// container of their own is about to be made (`run`).
+    pub one_offs: BTreeSet<String>,
     /// Grace for containers that are stopped; `None`: each one's own.
     pub timeout: Option<Duration>,
     /// Return only when every service is running or healthy.

@@ -1,6 +1,5 @@
 //! `exec`: runs a program in a running container.
 
 pub(crate) mod run;
-pub(crate) mod terminal;
 
 pub(crate) use run::{Args, run};

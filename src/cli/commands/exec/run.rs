@@ -1,19 +1,14 @@
 //! The flags of `exec`, and how its streams are joined with ours.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::IsTerminal as _;
-use std::os::fd::{AsFd, OwnedFd};
-
-use orchestrator::engine::exec::{ExecIo, ExecSpec};
+use orchestrator::engine::exec::ExecSpec;
 use orchestrator::operations::exec::exec;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::args::Environment;
-use crate::commands::exec::terminal::{RawTerminal, follow_size};
+use crate::app::streams::{Streams, nowhere, on_terminal, unable};
+use crate::args::variables::variables;
 use crate::commands::services;
-use crate::error::{CommandError, Kind};
+use crate::error::CommandError;
 
 /// Run a program in a running container
 #[derive(Debug, clap::Args)]
@@ -67,8 +62,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         services::check(std::slice::from_ref(&args.service), &loaded.project)?;
     }
     let engine = app.engine()?;
-    let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let tty = on_terminal && !args.no_tty && !args.detach;
+    let tty = on_terminal() && !args.no_tty && !args.detach;
     let spec = ExecSpec {
         command: args.command,
         environment: variables(&args.env, &app.environment),
@@ -78,7 +72,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         tty,
         detach: args.detach,
     };
-    let (io, _raw) = streams(tty, args.detach)?;
+    let (io, _raw) = if args.detach { (nowhere()?, None) } else { Streams::of_process(tty)?.into_exec() };
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| unable("take signals", &error))?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(|error| unable("take signals", &error))?;
     let code = tokio::select! {
@@ -86,41 +80,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         _ = terminate.recv() => 143,
         _ = hang_up.recv() => 129,
     };
-    match u8::try_from(code) {
-        Ok(0) => Ok(()),
-        Ok(code) => Err(CommandError::silent(Kind::Program(code))),
-        Err(_) => Err(CommandError::silent(Kind::Program(255))),
-    }
-}
-
-/// Returns the program's streams. The terminal is raw while the second value lives.
-fn streams(tty: bool, detach: bool) -> Result<(ExecIo, Option<RawTerminal>), CommandError> {
-    let copy = |fd: &dyn AsFd| fd.as_fd().try_clone_to_owned().map_err(|error| unable("copy a stream", &error));
-    if detach {
-        let null = || {
-            let null = File::options().read(true).write(true).open("/dev/null");
-            null.map(OwnedFd::from).map_err(|error| unable("open `/dev/null`", &error))
-        };
-        return Ok((ExecIo { stdin: None, stdout: null()?, stderr: null()?, size: None }, None));
-    }
-    let (stdin, stdout) = (copy(&std::io::stdin())?, copy(&std::io::stdout())?);
-    let stderr = copy(&std::io::stderr())?;
-    let raw = tty.then(RawTerminal::enter).transpose().map_err(|error| unable("set up the terminal", &error))?;
-    let size = tty.then(follow_size).transpose().map_err(|error| unable("follow the terminal's size", &error))?;
-    Ok((ExecIo { stdin: Some(stdin), stdout, stderr, size }, raw))
-}
-
-fn unable(what: &str, error: &dyn std::error::Error) -> CommandError {
-    CommandError::new(Kind::Environment, format!("cannot {what}: {error}"))
-}
-
-/// Reads `KEY=VALUE` and `KEY`; a `KEY` that the environment lacks is dropped.
-fn variables(given: &[String], environment: &Environment) -> BTreeMap<String, String> {
-    let value = |text: &String| match text.split_once('=') {
-        Some((key, value)) => Some((key.to_owned(), value.to_owned())),
-        None => environment.0.get(text).map(|value| (text.clone(), value.clone())),
-    };
-    given.iter().filter_map(value).collect()
+    if code == 0 { Ok(()) } else { Err(CommandError::program(code)) }
 }
 
 #[cfg(test)]
@@ -141,12 +101,5 @@ mod tests {
         let args = Line::parse_from(line).args;
         assert_eq!((args.service.as_str(), args.no_tty, args.index), ("web", true, None));
         assert_eq!(args.command, ["sh", "-c", "exit 42", "--index", "2"]);
-    }
-
-    #[test]
-    fn a_variable_without_value_comes_from_the_environment() {
-        let environment = Environment::from([("B", "outside")]);
-        let variables = variables(&["A=1".into(), "B".into(), "C".into()], &environment);
-        assert_eq!(variables, BTreeMap::from([("A".into(), "1".into()), ("B".into(), "outside".into())]));
     }
 }

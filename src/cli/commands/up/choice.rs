@@ -53,15 +53,33 @@ pub(crate) struct Making {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum When {
+pub(crate) enum When {
+    /// Whether it is there or not
     Always,
+    /// When it is not there
     Missing,
+    /// Never; a missing image is an error
     Never,
+    /// Build it instead
     Build,
+    /// As the service's `pull_policy` says
     Policy,
 }
 
-fn parse_scale(text: &str) -> Result<(String, u32), String> {
+impl When {
+    /// Returns what the operation is told.
+    pub(crate) fn choice(self) -> PullChoice {
+        match self {
+            Self::Policy | Self::Build => PullChoice::Policy,
+            Self::Always => PullChoice::Always,
+            Self::Missing => PullChoice::Missing,
+            Self::Never => PullChoice::Never,
+        }
+    }
+}
+
+/// Reads `SERVICE=N`.
+pub(crate) fn parse_scale(text: &str) -> Result<(String, u32), String> {
     let (service, number) = text.split_once('=').ok_or("write SERVICE=N")?;
     let number = number.parse().map_err(|_| format!("`{number}` is not a number of replicas"))?;
     Ok((service.to_owned(), number))
@@ -83,12 +101,7 @@ impl Making {
                 (false, true) => BuildChoice::Never,
                 (false, false) => BuildChoice::IfMissing,
             },
-            pull: match self.pull {
-                None | Some(When::Policy | When::Build) => PullChoice::Policy,
-                Some(When::Always) => PullChoice::Always,
-                Some(When::Missing) => PullChoice::Missing,
-                Some(When::Never) => PullChoice::Never,
-            },
+            pull: self.pull.map_or(PullChoice::Policy, When::choice),
             quiet_pull: self.quiet_pull,
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,

@@ -1,0 +1,36 @@
+//! `pause` and `unpause`: freezes what runs, and lets it go on.
+
+use orchestrator::operations::pause::{pause, unpause};
+use orchestrator::operations::scope::Scope;
+
+use crate::app::App;
+use crate::commands::services;
+use crate::error::CommandError;
+
+/// Freeze the running containers
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+/// Freezes.
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
+    let target = app.target()?;
+    services::check_target(&args.services, &target)?;
+    let (engine, scope) = (app.engine()?, scope(args));
+    app.run(target.loaded.as_ref(), |events| pause(engine, &target.name, &scope, events)).await
+}
+
+/// Lets go on.
+pub(crate) async fn run_unpause(args: Args, app: &App) -> Result<(), CommandError> {
+    let target = app.target()?;
+    services::check_target(&args.services, &target)?;
+    let (engine, scope) = (app.engine()?, scope(args));
+    app.run(target.loaded.as_ref(), |events| unpause(engine, &target.name, &scope, events)).await
+}
+
+fn scope(args: Args) -> Scope {
+    Scope { services: args.services, index: None, one_offs: false }
+}

@@ -20,6 +20,9 @@ pub fn to_yaml(project: &Project) -> String {
             }
         }
         limits(service);
+        if !project.uninterpolated {
+            env_files(service, &["path", "required"]);
+        }
         let watch = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
         for rule in watch.and_then(Json::as_array_mut).into_iter().flatten() {
             if let Some(exec) = rule.get_mut("exec") {
@@ -63,6 +66,19 @@ fn limits(service: &mut Json) {
                 *device =
                     std::mem::take(device).into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect();
             }
+        }
+    }
+}
+
+/// Writes a file of variables that must be there as its path alone, and of another one these `keys`.
+fn env_files(service: &mut Json, keys: &[&str]) {
+    for file in service.get_mut("env_file").and_then(Json::as_array_mut).into_iter().flatten() {
+        match file.as_object_mut() {
+            Some(entry) if entry.get("required") == Some(&Json::Bool(true)) => {
+                *file = entry.get("path").cloned().unwrap_or_default();
+            }
+            Some(entry) => entry.retain(|key, _| keys.contains(&key.as_str())),
+            None => {}
         }
     }
 }
@@ -116,8 +132,11 @@ pub fn to_json(project: &Project) -> String {
         }
     }
     top.sort_by(|a, b| a.0.cmp(&b.0));
-    let tree: Map<String, Json> = top.into_iter().collect();
-    doubled(project, json_by(2, &Json::Object(tree)))
+    let mut tree = Json::Object(top.into_iter().collect());
+    for (_, service) in section(&mut tree, "services") {
+        env_files(service, &["path", "required", "format"]);
+    }
+    doubled(project, json_by(2, &tree))
 }
 
 /// Returns `value` as Go indents and escapes it, `step` columns a level.
@@ -152,6 +171,7 @@ fn sorted(value: &Json) -> Json {
 /// Returns the config hash of `service`: equal hashes need no new container. Docker Compose has the same.
 pub fn service_hash(project: &Project, service: &str) -> String {
     let mut tree = without_extensions("", &project.canonical["services"][service]);
+    env_files(&mut tree, &["path", "required", "format"]);
     if let Some(service) = tree.as_object_mut() {
         for key in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
             service.shift_remove(key);

@@ -11,6 +11,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use crate::Runtime;
 use crate::build::step::run_step_main;
 use crate::container::exec::{self, ExecFailure, ExecOrder};
+use crate::container::remove::{self, RemoveRequest};
 use crate::keeper::{diary, run};
 use crate::sandbox::join::{self, Target};
 use crate::sandbox::launch::{LaunchError, Stdio};
@@ -37,7 +38,12 @@ fn keep(args: &[OsString]) -> i32 {
     let (Some(id), Ok((act, ready))) = (id.to_str(), detach()) else { return 125 };
     diary::begin();
     let layout = Layout { lib: PathBuf::from(lib), run: PathBuf::from(run) };
-    run::keep(&Runtime { layout: layout.into(), registry: std::sync::Arc::default() }, id, act, ready)
+    let rt = Runtime { layout: layout.into(), registry: std::sync::Arc::default() };
+    let (code, removes) = run::keep(&rt, id, act, ready);
+    if removes && let Err(error) = remove::remove(&rt, id, RemoveRequest { force: false, volumes: true }) {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot remove the container");
+    }
+    code
 }
 
 /// Leaves the terminal's session, so that no key press there reaches us, and takes the lock from standard input

@@ -13,6 +13,7 @@ use runtime::container::{pause, processes, restart, statistics};
 use runtime::state::changes::{self, Kind};
 use runtime::state::occurrence::{self as happened, OccurrenceReader};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::embedded::engine::{blocking, signal_number};
 use crate::embedded::{errors, follow, summary};
@@ -147,7 +148,9 @@ fn labels(one: &Occurrence) -> BTreeMap<String, String> {
 /// Waits for a moment; for none, for ever.
 async fn passed(until: Option<SystemTime>) {
     match until {
-        Some(until) => tokio::time::sleep(until.duration_since(SystemTime::now()).unwrap_or_default()).await,
+        Some(until) => {
+            tokio::time::sleep_until(Instant::now() + until.duration_since(SystemTime::now()).unwrap_or_default()).await
+        }
         None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use orchestrator::engine::Engine;
+use orchestrator::engine::attach::{AttachEnd, AttachIo};
 use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
@@ -26,7 +27,7 @@ use runtime::volume::{self, VolumeRequest};
 use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
-use crate::embedded::{EmbeddedOptions, acts, enter, errors, follow, images, request};
+use crate::embedded::{EmbeddedOptions, acts, attach, enter, errors, follow, images, request};
 
 /// The engine over the embedded runtime.
 #[derive(Debug)]
@@ -204,6 +205,10 @@ impl Engine for Embedded {
 
     async fn restart_container(&self, id: &ContainerId, options: StopOptions) -> Result<(), EngineError> {
         acts::restart(&self.rt, id.0.clone(), options).await
+    }
+
+    async fn attach_container(&self, id: &ContainerId, io: AttachIo) -> Result<AttachEnd, EngineError> {
+        attach::attach(&self.rt, id.0.clone(), io).await
     }
 
     async fn container_statistics(&self, id: &ContainerId) -> Result<mpsc::Receiver<Statistics>, EngineError> {

@@ -14,11 +14,12 @@ use runtime::container::watch;
 use runtime::keeper::log::Stream;
 use runtime::state::changes::Subscription;
 use runtime::state::container::{Status, StatusRecord};
+use runtime::state::occurrence::OccurrenceReader;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 
-use crate::embedded::{engine, errors, summary};
+use crate::embedded::{engine, errors, moment, summary};
 
 /// States and containers that may wait for a slow reader.
 const WAITING: usize = 16;
@@ -69,6 +70,12 @@ pub(crate) fn state(rt: &Runtime, id: String) -> Result<mpsc::Receiver<Container
                 Err(_) => return,
             };
             let Some(container) = found else {
+                // One that is removed by itself may be gone before anybody has seen how it ended.
+                if !matches!(last, Some(ContainerState::Exited { .. } | ContainerState::Created) | None)
+                    && let Some(end) = last_end(&rt, &id)
+                {
+                    let _ = sender.send(end).await;
+                }
                 let _ = sender.send(ContainerState::Removed).await;
                 return;
             };
@@ -87,6 +94,15 @@ pub(crate) fn state(rt: &Runtime, id: String) -> Result<mpsc::Receiver<Container
         }
     });
     Ok(receiver)
+}
+
+/// How a container that is gone has ended, as it was told then.
+fn last_end(rt: &Runtime, id: &str) -> Option<ContainerState> {
+    let all = OccurrenceReader::open(&rt.layout, false).and_then(|mut reader| reader.read()).ok()?;
+    let end = all.iter().rfind(|one| one.id == id && one.action == "die")?;
+    let out_of_memory = all.iter().any(|one| one.id == id && one.action == "oom");
+    let exit_code = end.attributes.get("exitCode")?.parse().ok()?;
+    Some(ContainerState::Exited { exit_code, at: moment::of_millis(end.time_ns / 1_000_000), out_of_memory })
 }
 
 /// When a container last began to run; `None`: it does not.

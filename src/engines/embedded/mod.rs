@@ -1,6 +1,7 @@
 //! The Engine over the embedded runtime: our words for its, and back.
 
 mod acts;
+mod attach;
 pub mod engine;
 mod enter;
 mod errors;

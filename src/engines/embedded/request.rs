@@ -77,6 +77,8 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
         uts: spec.uts.clone(),
         cgroup: spec.cgroup.clone(),
         log: log(&spec.logging, &refuse)?,
+        stdin_once: spec.stdin_once,
+        auto_remove: spec.auto_remove,
     })
 }
 
@@ -100,7 +102,6 @@ fn check(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(), EngineError> 
 /// Names what is asked for and the embedded runtime has not.
 fn lacking(spec: &ContainerSpec) -> impl Iterator<Item = &'static str> + use<> {
     let asked = [
-        ("auto_remove", spec.auto_remove),
         ("blkio_config", spec.limits.block != BlockLimits::default()),
         ("cpu_rt_period", spec.limits.cpu_rt_period.is_some()),
         ("cpu_rt_runtime", spec.limits.cpu_rt_runtime.is_some()),
@@ -290,12 +291,14 @@ fn limits(limits: &Limits, spec: &ContainerSpec) -> LimitsRecord {
 }
 
 fn log(logging: &Logging, refuse: &Refusal<'_>) -> Result<LogRecord, EngineError> {
-    let disabled = match logging.driver.as_deref() {
-        None | Some("" | "json-file" | "local") => false,
+    // Docker's `local` rotates by itself: five files of 20 MB.
+    let (max_size, max_files) = match logging.driver.as_deref() {
+        None | Some("" | "json-file") => (None, 1),
+        Some("local") => (Some(20 << 20), 5),
         Some("none") => return Ok(LogRecord { disabled: true, max_size: None, max_files: 1 }),
         Some(other) => return Err(refuse.because(format_args!("there is no logging driver `{other}`"))),
     };
-    let mut record = LogRecord { disabled, max_size: None, max_files: 1 };
+    let mut record = LogRecord { disabled: false, max_size, max_files };
     for (key, value) in &logging.options {
         let bad = || refuse.because(format_args!("logging option `{key}: {value}` is not understood"));
         match key.as_str() {

@@ -57,6 +57,7 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
         domainname: service.domainname.clone(),
         tty: service.tty,
         stdin_open: service.stdin_open,
+        stdin_once: false,
         init: service.init.unwrap_or(false),
         stop_signal: service.stop_signal.clone(),
         stop_grace_period: service.stop_grace_period.map(compose::model::duration::Duration::to_std),

@@ -28,6 +28,8 @@ pub struct ContainerSpec {
     pub domainname: Option<String>,
     pub tty: bool,
     pub stdin_open: bool,
+    /// Its input ends when that of the first who is attached does (`run -i`).
+    pub stdin_once: bool,
     pub init: bool,
     pub stop_signal: Option<String>,
     pub stop_grace_period: Option<Duration>,

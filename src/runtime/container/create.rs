@@ -267,6 +267,8 @@ fn record(rt: &Runtime, request: &ContainerRequest, image: &Image, id: &str) -> 
         oom_score_adj: request.oom_score_adj,
         namespaces,
         log: request.log.clone(),
+        stdin_once: request.stdin_once,
+        auto_remove: request.auto_remove,
     })
 }
 

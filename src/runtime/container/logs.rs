@@ -49,6 +49,8 @@ pub struct LogReader {
     /// Pieces of lines that go on.
     begun: [Vec<u8>; 2],
     block: Vec<u8>,
+    /// Inode number and length to stop at.
+    stop: Option<(u64, u64)>,
 }
 
 impl LogReader {
@@ -70,6 +72,7 @@ impl LogReader {
             rest: Vec::new(),
             begun: [Vec::new(), Vec::new()],
             block: Vec::new(),
+            stop: None,
         })
     }
 
@@ -88,7 +91,19 @@ impl LogReader {
                 }
                 continue;
             };
-            let length = file.read(&mut self.block)?;
+            let mut limit = self.block.len();
+            let mut is_last = false;
+            if let Some((inode, end)) = self.stop
+                && file.metadata()?.ino() == inode
+            {
+                is_last = true;
+                let left = end.saturating_sub(file.stream_position()?);
+                limit = limit.min(usize::try_from(left).unwrap_or(limit));
+            }
+            let length = file.read(&mut self.block[..limit])?;
+            if length == 0 && is_last {
+                return Ok(false);
+            }
             if length > 0 {
                 if !self.take(length, sink) {
                     return Ok(false);
@@ -112,6 +127,16 @@ impl LogReader {
             self.file = self.later.pop_front();
             self.rest.clear();
         }
+    }
+
+    /// Gives what a stream has written of a line whose end is not in the log yet.
+    pub fn unfinished(&self, stream: Stream) -> &[u8] {
+        &self.begun[stream as usize]
+    }
+
+    /// Reads no further than to a position of one of its files (inode number and length), which must be there.
+    pub fn stop_at(&mut self, position: (u64, u64)) {
+        self.stop = Some(position);
     }
 
     fn take(&mut self, length: usize, sink: &mut dyn FnMut(Line<'_>) -> bool) -> bool {

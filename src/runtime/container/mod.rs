@@ -1,6 +1,7 @@
 //! Containers: an act a file. Each is idempotent where it can be, and leaves what it finds broken mended.
 
 pub mod act;
+pub mod attach;
 pub mod create;
 pub mod exec;
 pub mod kill;

@@ -51,6 +51,10 @@ pub struct ContainerRequest {
     pub uts: Option<String>,
     pub cgroup: Option<String>,
     pub log: LogRecord,
+    /// Its input ends with that of the first who is attached.
+    pub stdin_once: bool,
+    /// Remove it, with its anonymous volumes, once it has ended for good.
+    pub auto_remove: bool,
 }
 
 /// A health check; `None` is the image's value or the default.

@@ -32,6 +32,10 @@ impl Keeper<'_> {
                 let reply = self.signal(signal);
                 self.clients[index].answer(&reply);
             }
+            Received::Request(Request::Attach { replay }) => {
+                let client = self.clients.remove(index);
+                self.attach(client, replay);
+            }
             Received::Request(Request::Pause) => {
                 let reply = self.freeze();
                 self.clients[index].answer(&reply);

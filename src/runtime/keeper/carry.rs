@@ -40,7 +40,7 @@ impl Keeper<'_> {
         if self.record.namespaces.pid != NamespaceRecord::Private {
             self.kill_group();
         }
-        let drained = run.streams.drain(&mut self.log);
+        let drained = run.streams.drain(&mut self.log, &mut self.joints);
         self.check_log(drained);
         let oom_kills = self.held.group.as_ref().map_or(0, Group::oom_kills);
         let out_of_memory = oom_kills > run.oom_kills;
@@ -62,6 +62,10 @@ impl Keeper<'_> {
             launch::unplug(self.rt, &self.record);
         }
         self.on(Event::Exited { exit_code, out_of_memory });
+        if !is_again {
+            // After it is written down how it ended.
+            self.end_joints();
+        }
         if !self.is_ended && !is_again {
             launch::unplug(self.rt, &self.record);
         }
@@ -138,15 +142,17 @@ impl Keeper<'_> {
 
     /// Runs the program anew, where the last run was if that has been kept.
     fn launch_again(&mut self) -> Result<(), StartFailure> {
-        if let Some(place) = self.place.take() {
+        // A terminal of its own ends with its session: it gets another one, with all around it.
+        if let Some(place) = self.place.take_if(|_| !self.record.process.tty) {
             match launch::relaunch(self.rt, &self.record, &self.held, place) {
                 Ok(run) => {
-                    self.run = Some(run);
-                    self.since_ms = now_ms();
+                    self.begin_run(run);
                     return Ok(());
                 }
                 Err(failure) => tracing::warn!("{failure}: running it in new namespaces"),
             }
+            launch::unplug(self.rt, &self.record);
+        } else if self.place.take().is_some() {
             launch::unplug(self.rt, &self.record);
         }
         self.launch()
@@ -257,5 +263,6 @@ impl Keeper<'_> {
             tracing::warn!(error = &error as &dyn Error, "cannot remove the container's group");
         }
         let _ = std::fs::remove_dir_all(&self.bundle.run);
+        self.end_joints();
     }
 }

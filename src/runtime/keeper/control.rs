@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,11 @@ pub enum Request {
         signal: Option<i32>,
         /// `None`: the container's own.
         grace_ms: Option<u64>,
+    },
+    /// Join the asker to the container's streams; the socket then carries the frames of [`crate::keeper::joint`].
+    Attach {
+        /// Send the beginning of a line that has not ended yet, too.
+        replay: bool,
     },
     /// Freeze its processes.
     Pause,
@@ -58,23 +63,22 @@ pub enum Reply {
     },
 }
 
-/// Returns a path to the bundle's socket that is short enough for a socket address (108 bytes, unix(7)), and what
-/// must stay open while it is used.
-fn short_path(bundle: &Bundle) -> io::Result<(std::os::fd::OwnedFd, PathBuf)> {
+/// Returns a path to a socket that is short enough for a socket address (108 bytes, unix(7)), and what must stay open
+/// while it is used.
+pub fn short_path(path: &Path) -> io::Result<(std::os::fd::OwnedFd, PathBuf)> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(&bundle.run, flags, Mode::empty())?;
-    let path = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), file_name(bundle));
-    Ok((folder, path.into()))
-}
-
-fn file_name(bundle: &Bundle) -> String {
-    bundle.socket().file_name().unwrap_or_default().to_string_lossy().into_owned()
+    let folder = rustix::fs::open(folder, flags, Mode::empty())?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+    Ok((folder, path))
 }
 
 /// Opens the keeper's end. Only the keeper, which holds the container's lock, may do this.
 pub fn listen(bundle: &Bundle) -> io::Result<UnixListener> {
     std::fs::create_dir_all(&bundle.run)?;
-    let (_folder, path) = short_path(bundle)?;
+    let (_folder, path) = short_path(&bundle.socket())?;
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -84,24 +88,36 @@ pub fn listen(bundle: &Bundle) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Asks a container's keeper and waits for the answer; `None`: there is no keeper, or it ended before it answered.
-pub fn ask(bundle: &Bundle, request: &Request) -> io::Result<Option<Reply>> {
-    let gone = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(None),
-        _ => Err(error),
-    };
-    let mut stream = match short_path(bundle).and_then(|(_folder, path)| UnixStream::connect(path)) {
-        Ok(stream) => stream,
-        Err(error) => return gone(error),
-    };
+/// Connects to a container's keeper; `None`: there is none.
+pub fn connect(bundle: &Bundle) -> io::Result<Option<UnixStream>> {
+    match short_path(&bundle.socket()).and_then(|(_folder, path)| UnixStream::connect(path)) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused | BrokenPipe | ConnectionReset)
+}
+
+/// Sends a request.
+pub fn send(stream: &mut UnixStream, request: &Request) -> io::Result<()> {
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
+    stream.write_all(&line)
+}
+
+/// Asks a container's keeper and waits for the answer; `None`: there is no keeper, or it ended before it answered.
+pub fn ask(bundle: &Bundle, request: &Request) -> io::Result<Option<Reply>> {
+    let Some(mut stream) = connect(bundle)? else { return Ok(None) };
     let mut answer = String::new();
-    match stream.write_all(&line).and_then(|()| BufReader::new(stream).read_line(&mut answer)) {
+    match send(&mut stream, request).and_then(|()| BufReader::new(stream).read_line(&mut answer)) {
         Ok(0) => Ok(None),
         Ok(_) => Ok(Some(serde_json::from_str(&answer)?)),
-        Err(error) => gone(error),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -148,6 +164,11 @@ impl Client {
             None if self.received.len() > LONGEST => Received::Gone,
             None => Received::Nothing,
         }
+    }
+
+    /// Gives up asking: the socket, and what came after the request.
+    pub fn into_parts(self) -> (UnixStream, Vec<u8>) {
+        (self.stream, self.received)
     }
 
     /// Answers; whoever does not listen any more misses it.

@@ -117,14 +117,21 @@ pub fn describe(conflict: &PortConflict) -> String {
 }
 
 /// Launches the container's program in namespaces of its own.
-pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result<Run, StartFailure> {
+///
+/// `size` is that of a terminal, in rows and columns.
+pub fn launch(
+    rt: &Runtime,
+    record: &ContainerRecord,
+    held: &mut Held,
+    size: Option<(u16, u16)>,
+) -> Result<Run, StartFailure> {
     let group = held.group.clone();
     let mut names = None;
     let mut prepare = |born: &Born| -> Result<(), Failure> {
         names = plug_in(rt, record, held, born)?;
         Ok(())
     };
-    let launched = launch_in(rt, record, group, None, &mut prepare);
+    let launched = launch_in(rt, record, group, Where { kept: None, size }, &mut prepare);
     match launched {
         Ok(run) => Ok(Run { names, ..run }),
         Err(failure) => {
@@ -136,23 +143,37 @@ pub fn launch(rt: &Runtime, record: &ContainerRecord, held: &mut Held) -> Result
 
 /// Launches it where the last run was: with its namespaces, mounts and addresses.
 pub fn relaunch(rt: &Runtime, record: &ContainerRecord, held: &Held, place: Place) -> Result<Run, StartFailure> {
-    let run = launch_in(rt, record, held.group.clone(), Some(&place.namespaces), &mut |_| Ok(()))?;
+    let run = launch_in(
+        rt,
+        record,
+        held.group.clone(),
+        Where { kept: Some(&place.namespaces), size: None },
+        &mut |_| Ok(()),
+    )?;
     Ok(Run { names: place.names, ..run })
+}
+
+/// Where a program is to run, and in a window of which size.
+struct Where<'a> {
+    kept: Option<&'a Kept>,
+    size: Option<(u16, u16)>,
 }
 
 fn launch_in(
     rt: &Runtime,
     record: &ContainerRecord,
     group: Option<Group>,
-    kept: Option<&Kept>,
+    place: Where<'_>,
     prepare: Prepare<'_>,
 ) -> Result<Run, StartFailure> {
     let failed = |error: &(dyn Error + 'static)| StartFailure::of(&cannot_start(record), error);
     let oom_kills = group.as_ref().map_or(0, Group::oom_kills);
     let sandbox = spec::sandbox(rt, record, group).map_err(|error| failed(&error))?;
-    let is_logged = !record.log.disabled;
-    let (streams, stdio) = stdio::open(&record.process, is_logged).map_err(|error| failed(&error))?;
-    let launched = crate::sandbox::launch::launch_in(&sandbox, stdio, kept, prepare);
+    let (streams, stdio) = stdio::open(&record.process).map_err(|error| failed(&error))?;
+    if let Some((rows, columns)) = place.size {
+        streams.set_size(rows, columns);
+    }
+    let launched = crate::sandbox::launch::launch_in(&sandbox, stdio, place.kept, prepare);
     let launched = launched.map_err(|error| launch_failure(record, &error))?;
     let init = ProcessId::of(launched.pid).unwrap_or(ProcessId { pid: launched.pid, start_time: 0 });
     let target = Target {

@@ -154,6 +154,18 @@ impl LogWriter {
         self.write()
     }
 
+    /// Returns inode number and length of the file that is written to: all that was taken is in it but for the lines
+    /// that have not ended yet.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((self.file.as_ref()?.metadata().ok()?.ino(), self.size))
+    }
+
+    /// Returns what a stream has written since its last newline.
+    pub fn begun(&self, stream: Stream) -> &[u8] {
+        &self.begun[stream as usize]
+    }
+
     /// Writes the rest of a stream that has ended without a newline.
     pub fn end(&mut self, stream: Stream, now: Duration) -> io::Result<()> {
         if self.rules.disabled || self.begun[stream as usize].is_empty() {

@@ -1,10 +1,12 @@
 //! The keeper: one process a container, parent of its process 1, owner of all that lives as long as it does.
 mod asked;
+mod attached;
 mod carry;
 pub mod control;
 pub mod diary;
 pub mod health;
 pub mod hearing;
+pub mod joint;
 pub mod launch;
 pub mod log;
 pub mod machine;

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Runtime;
 use crate::keeper::control::{self, Client};
+use crate::keeper::joint::Joint;
 use crate::keeper::launch::{self, Held, Place, Run};
 use crate::keeper::log::LogWriter;
 use crate::keeper::machine::{Event, Machine};
@@ -36,6 +37,12 @@ pub(super) struct Keeper<'a> {
     /// The machine is going down, or somebody ends the keeper.
     pub(super) termination: Option<Termination>,
     pub(super) clients: Vec<Client>,
+    /// They are attached to the streams.
+    pub(super) joints: Vec<Joint>,
+    /// Typed while no program ran; and that there is no more.
+    pub(super) early: (Vec<u8>, bool),
+    /// Rows and columns of the window that was told last.
+    pub(super) size: Option<(u16, u16)>,
     /// They asked for a restart and wait for the next run.
     pub(super) restarting: Vec<Client>,
     /// Where the next run is to be; `None`: in namespaces of its own.
@@ -57,6 +64,9 @@ pub(super) struct Keeper<'a> {
     pub(super) _lock: Lock,
 }
 
+/// Bytes that may be typed before the program runs.
+const MOST_EARLY: usize = 64 * 1024;
+
 /// Which descriptor is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -68,12 +78,15 @@ enum Source {
     Names,
     Proxy,
     Probe,
+    Joint(usize),
+    Input,
 }
 
 /// Keeps a container from its start to its end; `ready` is told how the start went. Returns the exit code.
 ///
-/// `act` is the lock of the act of starting: it is let go once the start has succeeded or failed.
-pub fn keep(rt: &Runtime, id: &str, act: OwnedFd, ready: OwnedFd) -> i32 {
+/// `act` is the lock of the act of starting: it is let go once the start has succeeded or failed. Also says whether the
+/// container has to be removed now.
+pub fn keep(rt: &Runtime, id: &str, act: OwnedFd, ready: OwnedFd) -> (i32, bool) {
     let mut ready = Some(File::from(ready));
     let mut tell = |message: &Ready| {
         // Once; whoever started us may be gone by now.
@@ -89,13 +102,13 @@ pub fn keep(rt: &Runtime, id: &str, act: OwnedFd, ready: OwnedFd) -> i32 {
         Ok(mut keeper) => {
             tell(&Ready::Running);
             keeper.serve();
-            0
+            (0, keeper.record.auto_remove)
         }
         Err(failure) => {
             tracing::error!("{failure}");
             let code = failure.exit_code;
             tell(&Ready::Failed(failure));
-            code
+            (code, false)
         }
     }
 }
@@ -118,6 +131,9 @@ fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
         termination: Termination::listen().ok(),
         clients: Vec::new(),
         waiting: Vec::new(),
+        joints: Vec::new(),
+        early: (Vec::new(), false),
+        size: None,
         restarting: Vec::new(),
         place: None,
         held: Held::default(),
@@ -147,13 +163,25 @@ fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
 impl Keeper<'_> {
     fn first_launch(&mut self) -> Result<(), StartFailure> {
         self.held = launch::hold(self.rt, &self.record)?;
+        self.attach_waiting();
         self.launch()
     }
 
     pub(super) fn launch(&mut self) -> Result<(), StartFailure> {
-        self.run = Some(launch::launch(self.rt, &self.record, &mut self.held)?);
-        self.since_ms = now_ms();
+        let run = launch::launch(self.rt, &self.record, &mut self.held, self.size)?;
+        self.begin_run(run);
         Ok(())
+    }
+
+    /// Takes over a program that runs.
+    pub(super) fn begin_run(&mut self, mut run: Run) {
+        let (typed, is_closed) = std::mem::take(&mut self.early);
+        run.streams.type_in(&typed);
+        if is_closed {
+            run.streams.close_input();
+        }
+        self.run = Some(run);
+        self.since_ms = now_ms();
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -187,10 +215,18 @@ impl Keeper<'_> {
         for (index, client) in self.clients.iter().enumerate() {
             add(Source::Client(index), client.as_fd(), PollFlags::IN);
         }
+        let mut takes_input = self.early.0.len() < MOST_EARLY;
         if let Some(run) = &self.run {
+            takes_input = run.streams.takes_input();
+            if let Some(fd) = run.streams.input() {
+                add(Source::Input, fd, PollFlags::OUT);
+            }
             add(Source::Init, run.pidfd.as_fd(), PollFlags::IN);
-            for (index, fd) in run.streams.fds().enumerate() {
-                add(Source::Output(index), fd, PollFlags::IN);
+            // One who reads too slowly holds up the program, as a terminal does.
+            if self.joints.iter().all(Joint::has_room) {
+                for (index, fd) in run.streams.fds().enumerate() {
+                    add(Source::Output(index), fd, PollFlags::IN);
+                }
             }
             for (fd, events) in run.names.iter().flat_map(|names| names.poll_fds()) {
                 add(Source::Names, fd, events);
@@ -201,6 +237,11 @@ impl Keeper<'_> {
         }
         for fd in self.probe.iter().flat_map(Probe::fds) {
             add(Source::Probe, fd, PollFlags::IN);
+        }
+        for (index, joint) in self.joints.iter().enumerate() {
+            let reading = if takes_input { PollFlags::IN } else { PollFlags::empty() };
+            let writing = if joint.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
+            add(Source::Joint(index), joint.as_fd(), reading | writing);
         }
         let timeout = self.machine.deadline().map(|deadline| timespec(deadline.saturating_sub(self.now())));
         if rustix::event::poll(&mut fds, timeout.as_ref()).is_err() {
@@ -230,8 +271,14 @@ impl Keeper<'_> {
             Source::Init => self.on_exit(),
             Source::Output(index) => {
                 if let Some(run) = &mut self.run {
-                    let result = run.streams.pump(index, &mut self.log).map(|_| ());
+                    let result = run.streams.pump(index, &mut self.log, &mut self.joints).map(|_| ());
                     self.check_log(result);
+                }
+            }
+            Source::Joint(index) => self.on_joint(index),
+            Source::Input => {
+                if let Some(run) = &mut self.run {
+                    run.streams.pump_input();
                 }
             }
             Source::Names => {

@@ -1,16 +1,17 @@
 //! The standard streams of the container's program: what it is given, and what the keeper reads of it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::pipe::PipeFlags;
-use rustix::pty::OpenptFlags;
 
+use crate::keeper::joint::Joint;
 use crate::keeper::log::{LogWriter, Stream};
 use crate::sandbox::launch::Stdio;
 use crate::state::container::ProcessRecord;
+use crate::sys::terminal;
 
 /// Bytes read at once: what a pipe holds.
 const BLOCK: usize = 64 * 1024;
@@ -20,66 +21,126 @@ const BLOCK: usize = 64 * 1024;
 pub struct Streams {
     /// What the program writes.
     outputs: Vec<(Stream, File)>,
-    /// Never written to: it keeps a program that reads its input from meeting the end of it.
-    _input: Option<OwnedFd>,
+    /// What it reads; held open also while nobody is attached, so that it does not meet the end of it.
+    input: Option<File>,
+    /// Typed, but not taken yet.
+    typed: Vec<u8>,
+    /// No more is to come.
+    is_closing: bool,
+    /// The program's terminal.
+    terminal: bool,
 }
 
 /// Makes both ends of a program's standard streams.
-pub fn open(process: &ProcessRecord, is_logged: bool) -> io::Result<(Streams, Stdio)> {
+pub fn open(process: &ProcessRecord) -> io::Result<(Streams, Stdio)> {
     if process.tty {
-        let (master, terminal) = open_terminal()?;
+        let (master, terminal) = terminal::open()?;
+        rustix::io::ioctl_fionbio(&master, true)?;
         let stdio = Stdio {
             stdin: terminal.try_clone()?,
             stdout: terminal.try_clone()?,
             stderr: terminal.try_clone()?,
             terminal: Some(terminal),
         };
-        return Ok((Streams { outputs: vec![(Stream::Stdout, master.into())], _input: None }, stdio));
+        let master = File::from(master);
+        let input = if process.stdin_open { Some(master.try_clone()?) } else { None };
+        return Ok((Streams { terminal: true, ..Streams::new(vec![(Stream::Stdout, master)], input) }, stdio));
     }
     let (input, stdin) = if process.stdin_open {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        (Some(write), read)
+        // Of this end alone: the program's blocks.
+        rustix::io::ioctl_fionbio(&write, true)?;
+        (Some(File::from(write)), read)
     } else {
         (None, File::open("/dev/null")?.into())
     };
     let mut outputs = Vec::new();
     let mut output = |stream| -> io::Result<OwnedFd> {
-        if !is_logged {
-            return Ok(OpenOptions::new().write(true).open("/dev/null")?.into());
-        }
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&read, true)?;
         outputs.push((stream, read.into()));
         Ok(write)
     };
     let (stdout, stderr) = (output(Stream::Stdout)?, output(Stream::Stderr)?);
-    Ok((Streams { outputs, _input: input }, Stdio { stdin, stdout, stderr, terminal: None }))
-}
-
-/// Makes a pseudo-terminal: the keeper's end, which does not block, and the program's.
-fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let master = rustix::pty::openpt(flags)?;
-    rustix::pty::unlockpt(&master)?;
-    let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
-    rustix::io::ioctl_fionbio(&master, true)?;
-    Ok((master, terminal))
+    Ok((Streams::new(outputs, input), Stdio { stdin, stdout, stderr, terminal: None }))
 }
 
 impl Streams {
+    fn new(outputs: Vec<(Stream, File)>, input: Option<File>) -> Self {
+        Self { outputs, input, typed: Vec::new(), is_closing: false, terminal: false }
+    }
+
+    /// Takes what somebody typed; a program whose input is closed misses it.
+    pub fn type_in(&mut self, bytes: &[u8]) {
+        if self.input.is_some() && !self.is_closing {
+            self.typed.extend_from_slice(bytes);
+            self.pump_input();
+        }
+    }
+
+    /// Closes the program's input once it has taken all that was typed. A terminal stays open.
+    pub fn close_input(&mut self) {
+        if !self.terminal {
+            self.is_closing = true;
+            self.pump_input();
+        }
+    }
+
+    /// Says whether more may be typed.
+    pub fn takes_input(&self) -> bool {
+        self.typed.len() < BLOCK
+    }
+
+    /// Returns what to wait for until the program takes more of what was typed.
+    pub fn input(&self) -> Option<BorrowedFd<'_>> {
+        if self.typed.is_empty() { None } else { self.input.as_ref().map(File::as_fd) }
+    }
+
+    /// Gives the program as much as it takes.
+    pub fn pump_input(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        let mut given = 0;
+        while given < self.typed.len() {
+            match input.write(&self.typed[given..]) {
+                Ok(length) => given += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // It reads no more.
+                Err(_) => given = self.typed.len(),
+            }
+        }
+        self.typed.drain(..given);
+        if self.is_closing && self.typed.is_empty() {
+            self.input = None;
+        }
+    }
+
+    /// Sets the size of the program's terminal.
+    pub fn set_size(&self, rows: u16, columns: u16) {
+        if let (true, Some((_, terminal))) = (self.terminal, self.outputs.first()) {
+            // One whose last program has just gone.
+            let _ = terminal::set_size(terminal, rows, columns);
+        }
+    }
+
     /// Returns what to wait for.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.outputs.iter().map(|(_, file)| file.as_fd())
     }
 
-    /// Moves what output `index` holds into the log; an output that has ended is let go.
+    /// Moves what output `index` holds into the log and to those attached; an output that has ended is let go.
     ///
     /// At most one block: whoever floods one stream must not starve the rest.
-    pub fn pump(&mut self, index: usize, log: &mut LogWriter) -> io::Result<Pumped> {
+    pub fn pump(&mut self, index: usize, log: &mut LogWriter, joints: &mut [Joint]) -> io::Result<Pumped> {
         let mut block = [0; BLOCK];
         let (stream, file) = &mut self.outputs[index];
         match file.read(&mut block) {
-            Ok(length) if length > 0 => log.take(*stream, &block[..length], now()).map(|()| Pumped::Some),
+            Ok(length) if length > 0 => {
+                for joint in joints {
+                    joint.send(*stream, &block[..length]);
+                }
+                log.take(*stream, &block[..length], now()).map(|()| Pumped::Some)
+            }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Ok(Pumped::Nothing)
             }
@@ -93,10 +154,10 @@ impl Streams {
     }
 
     /// Reads all that is left of a program that has ended, even where a stray process holds the streams open.
-    pub fn drain(&mut self, log: &mut LogWriter) -> io::Result<()> {
+    pub fn drain(&mut self, log: &mut LogWriter, joints: &mut [Joint]) -> io::Result<()> {
         let mut result = Ok(());
         while !self.outputs.is_empty() {
-            match self.pump(0, log) {
+            match self.pump(0, log, joints) {
                 Ok(Pumped::Some | Pumped::End) => {}
                 Ok(Pumped::Nothing) => {
                     let (stream, _) = self.outputs.remove(0);
@@ -127,8 +188,6 @@ pub fn now() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
     use crate::keeper::log::CURRENT;
     use crate::state::container::LogRecord;
@@ -137,9 +196,9 @@ mod tests {
     fn what_is_left_in_the_pipes_is_drained_although_they_stay_open() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = LogWriter::open(folder.path(), &LogRecord::default()).unwrap();
-        let (mut streams, stdio) = open(&ProcessRecord::default(), true).unwrap();
+        let (mut streams, stdio) = open(&ProcessRecord::default()).unwrap();
         File::from(stdio.stdout.try_clone().unwrap()).write_all(b"one\ntwo").unwrap();
-        streams.drain(&mut log).unwrap();
+        streams.drain(&mut log, &mut []).unwrap();
         let text = std::fs::read_to_string(folder.path().join(CURRENT)).unwrap();
         assert_eq!(text.lines().map(|line| &line[23..]).collect::<Vec<_>>(), ["one", "two"]);
     }
@@ -149,10 +208,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut log = LogWriter::open(folder.path(), &LogRecord::default()).unwrap();
         let process = ProcessRecord { tty: true, ..ProcessRecord::default() };
-        let (mut streams, stdio) = open(&process, true).unwrap();
+        let (mut streams, stdio) = open(&process).unwrap();
         File::from(stdio.stderr.try_clone().unwrap()).write_all(b"hello\n").unwrap();
         drop(stdio);
-        streams.drain(&mut log).unwrap();
+        streams.drain(&mut log, &mut []).unwrap();
         assert_eq!(&std::fs::read(folder.path().join(CURRENT)).unwrap()[23..], b"hello\r\n");
     }
 }

@@ -56,6 +56,12 @@ pub struct ContainerRecord {
     pub oom_score_adj: Option<i64>,
     pub namespaces: NamespacesRecord,
     pub log: LogRecord,
+    /// Its input ends with that of the first who is attached.
+    #[serde(default)]
+    pub stdin_once: bool,
+    /// It is removed, with its anonymous volumes, once it has ended for good.
+    #[serde(default)]
+    pub auto_remove: bool,
 }
 
 /// The program, with image and override already merged.

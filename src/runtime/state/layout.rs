@@ -241,6 +241,11 @@ impl Bundle {
         self.lib.join("files")
     }
 
+    /// Sockets of those who wait to be attached when the container is started.
+    pub fn attach(&self) -> PathBuf {
+        self.lib.join("attach")
+    }
+
     /// The keeper's socket.
     pub fn socket(&self) -> PathBuf {
         self.run.join("keeper.sock")

@@ -6,6 +6,7 @@
 )]
 
 mod acts;
+mod attached;
 mod scratch;
 
 use std::time::Duration;
@@ -47,6 +48,10 @@ const TESTS: &[Test] = &[
     ("a_restart_starts_what_has_ended", acts::a_restart_starts_what_has_ended),
     ("processes_and_counters_are_told", acts::processes_and_counters_are_told),
     ("what_happens_is_told_in_order", acts::what_happens_is_told_in_order),
+    ("nothing_is_missed_by_those_who_wait_for_the_start", attached::nothing_is_missed_by_those_who_wait_for_the_start),
+    ("what_was_written_before_is_replayed_once", attached::what_was_written_before_is_replayed_once),
+    ("a_terminal_has_the_window_s_size_and_input", attached::a_terminal_has_the_window_s_size_and_input),
+    ("a_container_removes_itself", attached::a_container_removes_itself),
     ("a_million_lines_are_kept_in_order", a_million_lines_are_kept_in_order),
 ];
 

@@ -207,7 +207,9 @@ fn archive() -> Vec<u8> {
     add("srv/data/seed", tar::EntryType::Regular, 0o644, b"seed\n");
     add("etc/passwd", tar::EntryType::Regular, 0o644, b"root:x:0:0::/root:/bin/sh\n");
     add("bin/busybox", tar::EntryType::Regular, 0o755, &fs::read("/bin/busybox").unwrap());
-    for name in "sh echo cat sleep hostname touch test seq tty true yes head printf".split(' ') {
+    for name in
+        "sh echo cat sleep hostname touch test seq tty true yes head tail printf stty ls ln rm mkdir chmod".split(' ')
+    {
         add(&format!("bin/{name}"), tar::EntryType::Symlink, 0o777, b"busybox");
     }
     archive.into_inner().unwrap()

@@ -180,7 +180,7 @@ async fn a_project_lives_from_its_network_to_its_end() {
     written.read_to_string(&mut output).unwrap();
     assert_eq!(output, "given\n");
     on_a_terminal(engine, &server_id).await;
-    frozen_restarted_and_counted(engine, &server_id).await;
+    frozen_restarted_and_counted(&project, &server_id).await;
 
     let mut states = engine.watch_container(&server_id).await.unwrap();
     engine.stop_container(&server_id, StopOptions::default()).await.unwrap();
@@ -203,7 +203,8 @@ async fn a_project_lives_from_its_network_to_its_end() {
     assert!(!mounts.contains(project.root.path().to_str().unwrap()), "a mount is left");
 }
 
-async fn frozen_restarted_and_counted(engine: &Arc<dyn Engine>, id: &ContainerId) {
+async fn frozen_restarted_and_counted(project: &Project, id: &ContainerId) {
+    let engine = &project.engine;
     let query = OccurrenceQuery { labels: vec!["project=shop".into()], since: None, until: None };
     let mut told = engine.occurrences(query).await.unwrap();
     let before = engine.inspect_container(&id.0).await.unwrap();
@@ -211,8 +212,8 @@ async fn frozen_restarted_and_counted(engine: &Arc<dyn Engine>, id: &ContainerId
     assert_eq!(engine.inspect_container(&id.0).await.unwrap().state, ContainerState::Paused);
     engine.unpause_container(id).await.unwrap();
     engine.restart_container(id, StopOptions { grace: Some(Duration::ZERO), signal: None }).await.unwrap();
+    project.until(id, |state| matches!(state, ContainerState::Running { health: Some(Health::Healthy), .. })).await;
     let after = engine.inspect_container(&id.0).await.unwrap();
-    assert!(matches!(after.state, ContainerState::Running { .. }));
     assert_eq!((&before.networks, &before.ports), (&after.networks, &after.ports), "it is where it was");
     let port = after.ports.iter().find_map(|port| port.host).unwrap().1;
     let answer = tokio::task::spawn_blocking(move || get(port)).await.unwrap();

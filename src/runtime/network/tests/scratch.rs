@@ -201,5 +201,7 @@ pub fn container_record(name: &str, networks: Vec<EndpointRequest>) -> Container
         oom_score_adj: None,
         namespaces: NamespacesRecord::default(),
         log: LogRecord::default(),
+        stdin_once: false,
+        auto_remove: false,
     }
 }

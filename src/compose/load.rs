@@ -79,6 +79,7 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
         environment_files: setting.env_files.clone(),
         profiles: setting.profiles.clone(),
         spans: spans::collect(&root),
+        shadowed: std::mem::take(&mut session.shadowed),
         environment: setting.variables.clone(),
         canonical: encoded,
         ..Project::default()

@@ -10,7 +10,10 @@ use crate::document::session::{Session, Stop};
 /// Lays `over` on `base` at `path`.
 pub fn merge(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> Result<Node, Stop> {
     let merged = match rule(path) {
-        Some(Rule::Replace) => Ok(over),
+        Some(Rule::Replace) => {
+            session.shadow(over.span, base.span);
+            Ok(over)
+        }
         Some(Rule::ToSequence) => Ok(append(to_sequence(base), to_sequence(over))),
         Some(Rule::ExtraHosts) => Ok(extra_hosts(base, over)),
         Some(Rule::Build) => mappings(session, build(base), build(over), path),
@@ -31,7 +34,10 @@ fn plain(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> 
         (Value::Mapping(_), Value::Mapping(_)) => mappings(session, base, over, path),
         (Value::Sequence(_), Value::Sequence(_)) => Ok(append(base, over)),
         (Value::Mapping(_) | Value::Sequence(_), _) => cannot(session, &base, &over, path),
-        _ => Ok(over),
+        _ => {
+            session.shadow(over.span, base.span);
+            Ok(over)
+        }
     }
 }
 

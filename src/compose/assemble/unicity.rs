@@ -35,7 +35,10 @@ fn unique(session: &mut Session<'_>, old: Vec<Node>, identity: Identity, path: &
     for (index, item) in old.into_iter().enumerate() {
         match key(&item, identity) {
             Ok(key) => match places.get(&key) {
-                Some(place) => kept[*place] = item,
+                Some(place) => {
+                    session.shadow(item.span, kept[*place].span);
+                    kept[*place] = item;
+                }
                 None => {
                     places.insert(key, kept.len());
                     kept.push(item);

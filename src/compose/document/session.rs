@@ -1,6 +1,6 @@
 //! What one load gathers on its way: the files read, and what is wrong with them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -22,6 +22,8 @@ pub struct Session<'a> {
     pub included: usize,
     /// Ports that ranges unfolded into so far.
     pub ports: usize,
+    /// What a later value took the place of: where the later one stands, and where the earlier ones do.
+    pub shadowed: BTreeMap<Span, Vec<Span>>,
     seen: HashSet<Diagnostic>,
     errors: usize,
     read: HashMap<PathBuf, FileId>,
@@ -38,10 +40,19 @@ impl<'a> Session<'a> {
             sources: SourceMap::default(),
             diagnostics: Vec::new(),
             included: 0,
+            shadowed: BTreeMap::new(),
             ports: 0,
             seen: HashSet::new(),
             errors: 0,
             read: HashMap::new(),
+        }
+    }
+
+    /// Notes that the value at `over` takes the place of the one at `base`.
+    pub fn shadow(&mut self, over: Span, base: Span) {
+        let places = self.shadowed.entry(over).or_default();
+        if over != base && !places.contains(&base) {
+            places.push(base);
         }
     }
 

@@ -22,6 +22,10 @@ fn walk(node: &Node, path: String, spans: &mut BTreeMap<String, Span>) {
         }
         Value::Sequence(items) => {
             for (index, item) in items.iter().enumerate() {
+                // `- NAME=value` is known by its name too.
+                if let Some((name, _)) = item.as_str().and_then(|text| text.split_once('=')) {
+                    spans.insert(format!("{path}.{name}"), item.span);
+                }
                 walk(item, format!("{path}[{index}]"), spans);
             }
         }

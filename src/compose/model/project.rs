@@ -42,6 +42,8 @@ pub struct Project {
     pub uninterpolated: bool,
     /// Where each value was written: `services.web.ports[0]` to its span.
     pub spans: BTreeMap<String, Span>,
+    /// Values that others took the place of: where the later one stands, and where the earlier ones do.
+    pub shadowed: BTreeMap<Span, Vec<Span>>,
     /// The canonical tree as JSON, in the reference's key order: what `config` prints and hashes are made of.
     pub canonical: serde_json::Value,
 }

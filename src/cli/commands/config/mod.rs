@@ -2,6 +2,7 @@
 
 mod digests;
 mod lists;
+mod origins;
 mod variables;
 
 use std::path::PathBuf;
@@ -65,6 +66,10 @@ pub(crate) struct Args {
     #[arg(long)]
     environment: bool,
 
+    /// Say of each value which file, line and variable it comes from, and what it took the place of
+    #[arg(long, conflicts_with = "no_interpolate")]
+    origins: bool,
+
     /// Leave `${VAR}` as it is
     #[arg(long)]
     no_interpolate: bool,
@@ -113,6 +118,11 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     }
     if args.variables {
         let text = variables::print(&args, app)?;
+        app.printer.write(Stream::Out, text.as_bytes());
+        return Ok(());
+    }
+    if args.origins {
+        let text = origins::print(&args, app)?;
         app.printer.write(Stream::Out, text.as_bytes());
         return Ok(());
     }

@@ -107,6 +107,7 @@ fn open(settings: &Settings, environment: &Environment) -> Result<Arc<dyn Engine
     let options = EmbeddedOptions {
         no_bootstrap: settings.no_bootstrap,
         registry: registries(environment),
+        ssh_agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
         ..EmbeddedOptions::default()
     };
     match settings.engine {

@@ -27,7 +27,7 @@ use runtime::volume::{self, VolumeRequest};
 use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
-use crate::embedded::{EmbeddedOptions, acts, attach, enter, errors, follow, images, request};
+use crate::embedded::{EmbeddedOptions, acts, attach, build, enter, errors, follow, images, request};
 
 /// The engine over the embedded runtime.
 #[derive(Debug)]
@@ -339,7 +339,7 @@ impl Engine for Embedded {
 
     async fn build_image(&self, spec: &BuildSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError> {
         let (options, spec, progress) = (self.options.clone(), spec.clone(), progress.clone());
-        blocking(&self.rt, move |rt| images::build(rt, &options, &spec, progress)).await
+        blocking(&self.rt, move |rt| build::build(rt, &options, &spec, progress)).await
     }
 
     async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {

@@ -2,14 +2,12 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
 
-use orchestrator::engine::error::{EngineError, ErrorKind};
-use orchestrator::engine::image::{BuildSpec, ImageSummary, PullSpec};
+use orchestrator::engine::error::EngineError;
+use orchestrator::engine::image::{ImageSummary, PullSpec};
 use orchestrator::engine::progress::{Progress, ProgressSink};
 use runtime::Runtime;
 use runtime::acquire::{self, AcquireOptions};
-use runtime::build::{self, BuildRequest, DockerfileSource};
 use runtime::image::collect;
 use runtime::image::store::{self, StoreError};
 use runtime::progress::{Report, Reporter};
@@ -17,7 +15,7 @@ use runtime::progress::{Report, Reporter};
 use crate::embedded::{EmbeddedOptions, errors, summary};
 
 /// Passes the runtime's reports on as the engine's progress.
-struct Sink(ProgressSink);
+pub(super) struct Sink(pub ProgressSink);
 
 impl Reporter for Sink {
     fn report(&self, report: Report) {
@@ -52,70 +50,6 @@ pub(crate) fn pull(
     acquire::acquire(rt, &spec.reference, &how, &Sink(progress))
         .map(|image| summary::image(&image))
         .map_err(|error| errors::acquire(&spec.reference, &error))
-}
-
-pub(crate) fn build(
-    rt: &Runtime,
-    options: &EmbeddedOptions,
-    spec: &BuildSpec,
-    progress: ProgressSink,
-) -> Result<ImageSummary, EngineError> {
-    let name = spec.tags.first().map_or("image", String::as_str);
-    let refuse = |text: String| {
-        let resource = format!("image `{name}`");
-        let message = format!("cannot build {resource}: {text}");
-        EngineError::new(ErrorKind::Unsupported, resource, message)
-    };
-    let lacking: Vec<String> = spec.unsupported.iter().cloned().chain(lacking(spec).map(str::to_owned)).collect();
-    if !lacking.is_empty() {
-        return Err(refuse(format!("the embedded builder can't do `{}`", lacking.join("`, `"))));
-    }
-    if !Path::new(&spec.context).is_absolute() {
-        return Err(refuse(format!("the context must be a folder, not `{}`", spec.context)));
-    }
-    let host = format!("linux/{}", runtime::image::config::host_architecture());
-    if let Some(platform) = spec.platforms.iter().find(|platform| **platform != host) {
-        return Err(refuse(format!("this machine builds for `{host}`, not for `{platform}`")));
-    }
-    let dockerfile = match &spec.dockerfile_inline {
-        Some(text) => DockerfileSource::Inline(text.clone()),
-        None => DockerfileSource::Path(spec.dockerfile.clone().unwrap_or_else(|| PathBuf::from("Dockerfile"))),
-    };
-    let request = BuildRequest {
-        dockerfile,
-        tags: spec.tags.clone(),
-        args: spec.args.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect(),
-        labels: spec.labels.clone(),
-        target: spec.target.clone(),
-        no_cache: spec.no_cache,
-        pull: spec.pull,
-        network: spec.network.clone(),
-        extra_hosts: spec.extra_hosts.clone(),
-        shm_size: spec.shm_size,
-        no_bootstrap: spec.no_bootstrap || options.no_bootstrap,
-        host_ca: options.host_ca,
-        ..BuildRequest::new(&spec.context)
-    };
-    build::build(rt, &request, &Sink(progress))
-        .map(|image| summary::image(&image))
-        .map_err(|error| errors::build(name, &error))
-}
-
-/// Names what is asked for and the embedded builder has not.
-fn lacking(spec: &BuildSpec) -> impl Iterator<Item = &'static str> + use<> {
-    let asked = [
-        ("additional_contexts", !spec.additional_contexts.is_empty()),
-        ("cache_to", !spec.cache_to.is_empty()),
-        ("check", spec.check),
-        ("entitlements", !spec.entitlements.is_empty()),
-        ("no_cache_filter", !spec.no_cache_filter.is_empty()),
-        ("privileged", spec.privileged),
-        ("push", spec.push),
-        ("secrets", !spec.secrets.is_empty()),
-        ("ssh", !spec.ssh.is_empty()),
-        ("ulimits", !spec.ulimits.is_empty()),
-    ];
-    asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
 }
 
 pub(crate) fn load(rt: &Runtime, archive: OwnedFd, progress: ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {

@@ -2,6 +2,7 @@
 
 mod acts;
 mod attach;
+mod build;
 pub mod engine;
 mod enter;
 mod errors;
@@ -11,6 +12,7 @@ mod moment;
 mod request;
 mod summary;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use orchestrator::engine::Engine;
@@ -29,6 +31,8 @@ pub struct EmbeddedOptions {
     pub host_ca: HostCa,
     /// How registries are talked to.
     pub registry: Settings,
+    /// Socket of the ssh agent that builds may use (`SSH_AUTH_SOCK`).
+    pub ssh_agent: Option<PathBuf>,
 }
 
 /// Opens the embedded runtime on its state roots.

@@ -26,9 +26,8 @@ pub fn kind(path: &Path) -> io::Result<Option<Kind>> {
     let kind = match start.as_slice() {
         [0x1f, 0x8b, ..] => Kind::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Kind::Zstd,
-        // These two can't be looked into: an archive by the name is taken for one, and refused when it is unpacked.
-        [b'B', b'Z', b'h', ..] => return Ok(named_as_archive(path).then_some(Kind::Bzip2)),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => return Ok(named_as_archive(path).then_some(Kind::Xz)),
+        [b'B', b'Z', b'h', ..] => Kind::Bzip2,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Kind::Xz,
         start => return Ok(is_tar(start).then_some(Kind::Plain)),
     };
     let mut start = Vec::new();
@@ -37,13 +36,13 @@ pub fn kind(path: &Path) -> io::Result<Option<Kind>> {
     Ok((readable && is_tar(&start)).then_some(kind))
 }
 
-fn named_as_archive(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    [".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz"].iter().any(|end| name.ends_with(end))
-}
-
 fn is_tar(start: &[u8]) -> bool {
     start.len() == 512 && &start[257..262] == b"ustar"
+}
+
+/// Opens an archive as it is without its compression.
+pub(super) fn decompress(path: &Path) -> io::Result<Box<dyn io::Read>> {
+    open(path, kind(path)?.unwrap_or(Kind::Plain))
 }
 
 fn open(path: &Path, kind: Kind) -> io::Result<Box<dyn io::Read>> {
@@ -51,7 +50,9 @@ fn open(path: &Path, kind: Kind) -> io::Result<Box<dyn io::Read>> {
     Ok(match kind {
         Kind::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
         Kind::Zstd => Box::new(zstd::stream::read::Decoder::new(file)?),
-        Kind::Plain | Kind::Bzip2 | Kind::Xz => Box::new(file),
+        Kind::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(file)),
+        Kind::Xz => Box::new(lzma_rust2::XzReader::new(file, true)),
+        Kind::Plain => Box::new(file),
     })
 }
 
@@ -63,9 +64,6 @@ pub fn unpack(
     writer: &mut Writer,
     owner: Option<Owner>,
 ) -> Result<(), Reason> {
-    if matches!(kind, Kind::Bzip2 | Kind::Xz) {
-        return Err(Reason::Unsupported("ADD of an archive compressed by bzip2 or xz".to_owned()));
-    }
     let io = |source| Reason::Io { act: format!("unpack `{}`", path.display()), source };
     let mut archive = tar::Archive::new(open(path, kind).map_err(io)?);
     for entry in archive.entries().map_err(io)? {

@@ -2,6 +2,8 @@
 //!
 //! Any number of builds may use it at once. A step's layer is pinned in the store; one that is gone all the same is a miss.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -99,6 +101,37 @@ pub fn find(rt: &Runtime, key: &Digest) -> Option<Outcome> {
     let outcome: Outcome = record::read(&path(rt, key)).ok()??;
     let whole = outcome.version == VERSION && outcome.layer.is_none_or(|layer| layers::find(rt, &layer).is_some());
     whole.then_some(outcome)
+}
+
+/// The right to carry out one step; its file goes with it.
+#[derive(Debug)]
+pub struct Turn {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Whoever waits for it sees that it is gone, and makes another.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Waits until nobody else carries out the step `key`, in this process or another.
+pub fn turn(rt: &Runtime, key: &Digest) -> Result<Turn, CacheError> {
+    let folder = rt.layout.build_cache().join("running");
+    let failed = |source| CacheError::Folder { path: folder.clone(), source };
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let path = folder.join(key.hex());
+    loop {
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        // The one before us has taken the file away: a lock on that is none.
+        let ours = file.metadata().map_err(failed)?.ino();
+        if std::fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
+            return Ok(Turn { path, _file: file });
+        }
+    }
 }
 
 /// Two threads of one build may keep the same step at once, under one name aside.

@@ -44,9 +44,9 @@ pub struct Entry {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum SelectError {
-    #[error("`{source_path}` is not in the build context{}", name_near(.near))]
+    #[error("{source_path:?}: not found in the build context{}", name_near(.near))]
     Missing { source_path: String, near: Vec<String> },
-    #[error("`{source_path}` is in the build context, but excluded by the ignore file")]
+    #[error("{source_path:?}: not found: it is in the build context, but excluded by the ignore file")]
     Ignored { source_path: String },
     #[error("{0}")]
     Pattern(String),
@@ -69,8 +69,9 @@ impl Tree {
     /// Finds what a source of COPY names: a path, or a pattern with any number of matches.
     pub fn select(&self, source: &str) -> Result<Vec<Selected>, SelectError> {
         let cleaned = clean(&format!("/{source}"));
-        if cleaned.contains(['*', '?', '[']) {
-            return self.select_pattern(cleaned.trim_start_matches('/'));
+        if is_pattern(&cleaned) {
+            let found = self.matching(Path::new("/"), cleaned.trim_start_matches('/'), false)?;
+            return found.into_iter().map(|path| self.selected(path)).collect();
         }
         let path = self.view.resolve(Path::new(&cleaned)).map_err(io_error(Path::new(&cleaned)))?;
         let found = self.view.find(&path).map_err(io_error(&path))?;
@@ -83,18 +84,68 @@ impl Tree {
                 let name = Path::new(&cleaned).file_name().map(PathBuf::from).unwrap_or_default();
                 Ok(vec![Selected { name, path }])
             }
-            Some(_) => Err(SelectError::Ignored { source_path: source.to_owned() }),
-            None => Err(SelectError::Missing { source_path: source.to_owned(), near: self.near(&path) }),
+            Some(_) => Err(SelectError::Ignored { source_path: cleaned }),
+            None => Err(SelectError::Missing { source_path: cleaned, near: self.near(&path) }),
         }
     }
 
-    /// Matches name by name, as Go's `filepath.Match` does.
-    fn select_pattern(&self, pattern: &str) -> Result<Vec<Selected>, SelectError> {
-        let mut folders = vec![PathBuf::from("/")];
-        let names: Vec<&str> = pattern.split('/').collect();
+    /// Finds what a source of COPY --parents names, and of each match the path below the pivot `/./`, which is kept.
+    /// `**` stands for any number of folders.
+    pub fn select_parents(&self, source: &str) -> Result<Vec<(Selected, PathBuf)>, SelectError> {
+        let (before, after) = match source.strip_prefix("./").unwrap_or(source).split_once("/./") {
+            Some((before, after)) => (clean(&format!("/{before}")), clean(&format!("/{after}"))),
+            None => ("/".to_owned(), clean(&format!("/{source}"))),
+        };
+        if !is_pattern(&before) && !is_pattern(&after) {
+            let whole = if before == "/" { after.clone() } else { format!("{before}{after}") };
+            let selected = self.select(&whole)?;
+            return Ok(selected.into_iter().map(|it| (it, relative(&after))).collect());
+        }
+        let mut found = Vec::new();
+        for base in self.matching(Path::new("/"), before.trim_start_matches('/'), true)? {
+            let base = self.view.resolve(&base).map_err(io_error(&base))?;
+            for path in self.matching(&base, after.trim_start_matches('/'), true)? {
+                let kept = path.strip_prefix(&base).unwrap_or(&path).to_owned();
+                found.push((self.selected(path)?, kept));
+            }
+        }
+        Ok(found)
+    }
+
+    fn selected(&self, path: PathBuf) -> Result<Selected, SelectError> {
+        let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+        let path = self.view.resolve(&path).map_err(io_error(&path))?;
+        Ok(Selected { name, path })
+    }
+
+    /// Returns `folder` and every folder below it.
+    fn folders_below(&self, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), SelectError> {
+        found.push(folder.to_owned());
+        for (name, entry) in self.view.list(folder).map_err(io_error(folder))? {
+            if entry.metadata.is_dir() {
+                self.folders_below(&folder.join(name), found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Matches name by name below `start`, as Go's `filepath.Match` does; `**` only where it is `deep`.
+    fn matching(&self, start: &Path, pattern: &str, deep: bool) -> Result<Vec<PathBuf>, SelectError> {
+        let mut folders = vec![start.to_owned()];
+        let names: Vec<&str> = pattern.split('/').filter(|name| !name.is_empty()).collect();
         for (at, name) in names.iter().enumerate() {
             let last = at + 1 == names.len();
             let mut next = Vec::new();
+            if deep && *name == "**" && !last {
+                for folder in &folders {
+                    self.folders_below(folder, &mut next)?;
+                }
+                next.sort();
+                next.dedup();
+                folders = next;
+                continue;
+            }
+            let name = if *name == "**" { "*" } else { name };
             for folder in &folders {
                 let real = self.view.resolve(folder).map_err(io_error(folder))?;
                 for (entry, _) in self.view.list(&real).map_err(io_error(&real))? {
@@ -112,12 +163,7 @@ impl Tree {
             }
             folders = next;
         }
-        let select = |path: PathBuf| {
-            let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-            let path = self.view.resolve(&path).map_err(io_error(&path))?;
-            Ok(Selected { name, path })
-        };
-        folders.into_iter().map(select).collect()
+        Ok(folders)
     }
 
     /// Names of the same folder that look like what was asked for.
@@ -242,6 +288,14 @@ impl Walk<'_> {
     }
 }
 
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+fn relative(path: &str) -> PathBuf {
+    PathBuf::from(path.trim_start_matches('/'))
+}
+
 fn io_error(path: &Path) -> impl Fn(io::Error) -> SelectError {
     let path = path.to_owned();
     move |source| SelectError::Io { path: path.clone(), source }
@@ -302,9 +356,9 @@ mod tests {
     fn a_missing_source_is_named_with_what_is_near() {
         let (_folder, tree, _) = tree("app.py");
         let message = tree.select("src/a.text").unwrap_err().to_string();
-        assert_eq!(message, "`src/a.text` is not in the build context; near it: `src/a.txt`");
+        assert_eq!(message, "\"/src/a.text\": not found in the build context; near it: `src/a.txt`");
         let message = tree.select("app.py").unwrap_err().to_string();
-        assert_eq!(message, "`app.py` is in the build context, but excluded by the ignore file");
+        assert_eq!(message, "\"/app.py\": not found: it is in the build context, but excluded by the ignore file");
     }
 
     #[test]

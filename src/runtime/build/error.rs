@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::acquire::AcquireError;
 use crate::build::cache::CacheError;
 use crate::build::context::SelectError;
+use crate::build::fetch::FetchError;
 use crate::image::store::StoreError;
 use crate::network::NetworkError;
 use crate::snapshot::diff::DiffError;
@@ -70,8 +72,19 @@ pub enum Reason {
     Base {
         reference: String,
         #[source]
-        source: Box<AcquireError>,
+        source: Arc<AcquireError>,
     },
+    #[error("cannot run the Dockerfile frontend `{0}`: only `docker/dockerfile` is known, and built in")]
+    Frontend(String),
+    #[error("{0} is not allowed")]
+    NotAllowed(&'static str),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("secret `{0}` is required, but none of that id is given")]
+    NoSecret(String),
+    #[error("ssh agent `{0}` is required, but none of that id is given")]
+    NoAgent(String),
+
     #[error(transparent)]
     Source(#[from] SelectError),
     #[error("cannot {act}: {source}")]
@@ -80,16 +93,18 @@ pub enum Reason {
         #[source]
         source: std::io::Error,
     },
-    #[error("exit code {code}{}", .meaning.map(|it| format!(" ({it})")).unwrap_or_default())]
+    #[error("process {process:?} did not complete successfully: exit code: {code}{}", .meaning.map(|it| format!(" ({it})")).unwrap_or_default())]
     Run {
+        /// What was run, in one line.
+        process: String,
         code: i32,
         /// What the code stands for, where that is known.
         meaning: Option<&'static str>,
         /// The last lines that the command wrote.
         output: Vec<String>,
     },
-    #[error("{message}")]
-    Launch { code: i32, message: String },
+    #[error("process {process:?} did not complete successfully: exit code: 1: {message}")]
+    Launch { process: String, code: i32, message: String },
     #[error("cannot keep the layer")]
     Layer(#[source] DiffError),
     #[error(transparent)]
@@ -115,6 +130,12 @@ impl BuildError {
             Reason::NoContext { .. } => Some(
                 "a build is given the folder that its files are in; a relative one is looked for beside the file that names it",
             ),
+            Reason::NotAllowed("security.insecure") => {
+                Some("`entitlements: [security.insecure]` below `build:`, or `--allow security.insecure`, allows it")
+            }
+            Reason::NotAllowed("network.host") => {
+                Some("`entitlements: [network.host]` below `build:`, or `--allow network.host`, allows it")
+            }
             _ => None,
         }
     }

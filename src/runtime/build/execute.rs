@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::acquire::{self, AcquireOptions};
 use crate::build::cache::{self, Key, Outcome};
-use crate::build::dockerfile::decode;
-use crate::build::dockerfile::instruction::{Act, Instruction, Stage};
+use crate::build::dockerfile::instruction::{Act, Instruction, Stage, Transfer};
 use crate::build::error::{BuildError, Reason};
 use crate::build::instruct;
-use crate::build::metadata::{self, Settings};
-use crate::build::request::Job;
+use crate::build::job::Job;
+use crate::build::metadata::{self, Applied, Settings};
+use crate::build::rehearse::{self, rehearse};
 use crate::build::scope::{DEFAULT_PATH, Scope};
 use crate::build::stages::{self, Origin};
 use crate::build::view::View;
@@ -43,6 +42,22 @@ pub(super) struct Board {
 }
 
 impl Board {
+    /// Makes a board on which nothing is done yet.
+    pub fn new(stages: usize, steps: usize) -> Self {
+        Self {
+            done: Mutex::new(vec![None; stages]),
+            changed: Condvar::new(),
+            steps: AtomicU32::new(0),
+            total: AtomicU32::new(u32::try_from(steps).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Tells how a stage ended.
+    pub fn announce(&self, stage: usize, result: Result<State, ()>) {
+        self.lock()[stage] = Some(result);
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Result<State, ()>>>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,8 +85,7 @@ struct Announce<'a> {
 impl Drop for Announce<'_> {
     fn drop(&mut self) {
         let result = std::mem::replace(&mut self.result, Err(()));
-        self.board.lock()[self.stage] = Some(result);
-        self.board.changed.notify_all();
+        self.board.announce(self.stage, result);
     }
 }
 
@@ -83,38 +97,25 @@ pub(super) fn execute(job: &Job<'_>) -> Result<ImageConfig, BuildError> {
         let name = wanted.unwrap_or_default().to_owned();
         BuildError::nowhere(Reason::NoStage { name, hint })
     })?;
-    let target_name = stages[target].name.clone().unwrap_or_default();
-    let global = Scope::global(&job.dockerfile, &job.request.args, &target_name)
+    let global = Scope::global(&job.dockerfile, &job.request.args, wanted.unwrap_or("default"))
         .map_err(|(line, message)| job.error(line, Reason::Syntax(message)))?;
-    let bases = stages.iter().map(|stage| base_name(job, &global, stage)).collect::<Vec<_>>();
-    // A stage that is not needed may have a FROM that means nothing.
-    let names: Vec<String> = bases.iter().map(|base| base.as_ref().cloned().unwrap_or_default()).collect();
-    let needed = stages::reachable(&job.dockerfile, &names, target);
-    let mut needed_bases = Vec::new();
-    for (at, base) in bases.into_iter().enumerate() {
-        if needed.contains(&at) {
-            needed_bases.push(base?);
-        }
-    }
+    let bases = stages.iter().map(|stage| base_name(job, &global, stage)).collect::<Result<Vec<_>, _>>()?;
+    let needed = stages::reachable(&job.names(), &job.dockerfile, &bases, target);
+    rehearse(job, &global, &needed, &bases)?;
     let total: usize =
         needed.iter().map(|at| 1 + stages[*at].instructions.iter().filter(|i| is_step(&i.act)).count()).sum();
-    let board = Board {
-        done: Mutex::new(vec![None; stages.len()]),
-        changed: Condvar::new(),
-        steps: AtomicU32::new(0),
-        total: AtomicU32::new(u32::try_from(total).unwrap_or(u32::MAX)),
-    };
+    let board = Board::new(stages.len(), total);
     let run = |at: usize, base: &String| {
         // However the stage ends, nobody waits for it forever.
         let mut verdict = Announce { board: &board, stage: at, result: Err(()) };
-        let result = Runner { job, board: &board, at, stage: &stages[at] }.run(&global, base);
+        let result = Runner { job, board: &board, at, stage: &stages[at], rehearsal: false }.run(&global, base);
         verdict.result = result.as_ref().map(State::clone).map_err(|_| ());
         result
     };
     let run = &run;
     let results = std::thread::scope(|threads| {
         let handles: Vec<_> =
-            needed.iter().zip(&needed_bases).map(|(at, base)| threads.spawn(move || run(*at, base))).collect();
+            needed.iter().map(|at| (at, &bases[*at])).map(|(at, base)| threads.spawn(move || run(*at, base))).collect();
         handles
             .into_iter()
             .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -149,6 +150,12 @@ fn base_name(job: &Job<'_>, global: &Scope, stage: &Stage) -> Result<String, Bui
     if name.is_empty() {
         return Err(error(format!("base name ({}) should not be blank", stage.base)));
     }
+    if let Some(written) = &stage.platform
+        && global.global_word(written).map_err(error)?.is_empty()
+    {
+        let hint = global.hint(written);
+        return Err(error(format!("empty platform value from expression {written}{hint}")));
+    }
     Ok(name)
 }
 
@@ -162,17 +169,20 @@ pub(super) struct Runner<'a> {
     pub board: &'a Board,
     pub at: usize,
     pub stage: &'a Stage,
+    /// Nothing is made: it is only looked for mistakes.
+    pub rehearsal: bool,
 }
 
 impl Runner<'_> {
-    fn run(&self, global: &Scope, base: &str) -> Result<State, BuildError> {
+    /// Goes through the stage.
+    pub fn run(&self, global: &Scope, base: &str) -> Result<State, BuildError> {
         let error = |reason| self.job.error(self.stage.span.line, reason);
         let number = self.begin(&self.stage.text);
         let mut state = self.base(global, base).map_err(error)?;
         self.end(number, false);
         // Triggers of the base run before everything else, and only once.
         for text in std::mem::take(&mut state.image.config.on_build) {
-            let trigger = decode::trigger(&text).map_err(|syntax| error(Reason::Syntax(syntax.message)))?;
+            let trigger = rehearse::trigger(&text).map_err(error)?;
             let fired = Instruction { span: self.stage.span, ..trigger };
             self.board.total.fetch_add(u32::from(is_step(&fired.act)), Ordering::Relaxed);
             self.instruction(&mut state, &fired)?;
@@ -185,7 +195,7 @@ impl Runner<'_> {
 
     fn base(&self, global: &Scope, name: &str) -> Result<State, Reason> {
         let stages = &self.job.dockerfile.stages;
-        let mut state = match stages::base(stages, self.at, name) {
+        let mut state = match stages::base(&self.job.names(), stages, self.at, name) {
             Origin::Scratch => {
                 let mut image = ImageConfig::empty();
                 image.config.env = vec![format!("PATH={DEFAULT_PATH}")];
@@ -194,11 +204,18 @@ impl Runner<'_> {
             }
             Origin::Stage(stage) => State { cmd_is_own: false, ..self.board.wait(stage)? },
             Origin::Image(reference) => {
-                let image = self.image(&reference, self.stage.platform.as_deref(), global)?;
-                let created = image.created.clone().unwrap_or_else(|| START_OF_TIME.to_owned());
-                State { image: image.config, scope: global.clone(), cmd_is_own: false, created }
+                let platform = self.stage.platform.as_deref().map(|text| global.global_word(text)).transpose();
+                let platform = platform.map_err(Reason::Syntax)?;
+                of_image(self.job.image(&reference, platform.as_deref())?, global)
             }
+            Origin::Context(name) => match self.job.contexts.get(&name).and_then(|context| context.image.clone()) {
+                Some(image) => of_image(image, global),
+                None => self.of_folder(&name, global)?,
+            },
         };
+        if let Some(epoch) = self.job.epoch {
+            state.created = instruct::time(epoch);
+        }
         if !state.image.config.env.iter().any(|line| line.starts_with("PATH=")) {
             state.image.config.env.insert(0, format!("PATH={DEFAULT_PATH}"));
         }
@@ -209,16 +226,21 @@ impl Runner<'_> {
         Ok(state)
     }
 
-    /// Gets an image of the store, or into it.
-    pub fn image(&self, reference: &str, platform: Option<&str>, global: &Scope) -> Result<Image, Reason> {
-        let platform = platform.map(|text| global.global_word(text)).transpose().map_err(Reason::Syntax)?;
-        let options = AcquireOptions {
-            platform: platform.filter(|text| !text.is_empty()),
-            no_bootstrap: self.job.request.no_bootstrap,
-            always_pull: self.job.request.pull,
-        };
-        acquire::acquire(self.job.rt, reference, &options, self.job.reporter)
-            .map_err(|source| Reason::Base { reference: reference.to_owned(), source: Box::new(source) })
+    /// Makes a folder that was given the root of the stage.
+    fn of_folder(&self, name: &str, global: &Scope) -> Result<State, Reason> {
+        let created = START_OF_TIME.to_owned();
+        let mut state = State { image: ImageConfig::empty(), scope: global.clone(), cmd_is_own: false, created };
+        "/".clone_into(&mut state.image.config.working_dir);
+        if !self.rehearsal {
+            let all = Transfer {
+                sources: vec![".".to_owned()],
+                destination: "/".to_owned(),
+                from: Some(name.to_owned()),
+                ..Transfer::default()
+            };
+            instruct::transfer(self, &mut state, &all, false)?;
+        }
+        Ok(state)
     }
 
     fn instruction(&self, state: &mut State, instruction: &Instruction) -> Result<(), BuildError> {
@@ -229,10 +251,16 @@ impl Runner<'_> {
             cmd_is_own: &mut state.cmd_is_own,
             author: &mut state.image.author,
         };
-        let line = metadata::apply(&mut settings, &instruction.act).map_err(|text| error(Reason::Syntax(text)))?;
-        if let Some(line) = line {
-            state.image.history.push(metadata::history(&state.created, line, true));
-            return Ok(());
+        match metadata::apply(&mut settings, &instruction.act).map_err(|text| error(Reason::Syntax(text)))? {
+            Applied::Line(line) => {
+                state.image.history.push(metadata::history(&state.created, line, true));
+                return Ok(());
+            }
+            Applied::Untold => return Ok(()),
+            Applied::Layer => {}
+        }
+        if self.rehearsal {
+            return rehearse::layer(self, state, &instruction.act).map_err(error);
         }
         let number = self.begin(&instruction.text);
         let cached = match &instruction.act {
@@ -247,6 +275,9 @@ impl Runner<'_> {
     }
 
     fn begin(&self, text: &str) -> u32 {
+        if self.rehearsal {
+            return 0;
+        }
         let number = self.board.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let total = self.board.total.load(Ordering::Relaxed).max(number);
         let stage = self.stage.name.clone().unwrap_or_else(|| format!("stage-{}", self.at));
@@ -256,7 +287,9 @@ impl Runner<'_> {
     }
 
     fn end(&self, number: u32, cached: bool) {
-        self.job.reporter.report(Report::StepDone { number, cached });
+        if !self.rehearsal {
+            self.job.reporter.report(Report::StepDone { number, cached });
+        }
     }
 
     /// Returns what a container of the stage so far would see.
@@ -268,12 +301,24 @@ impl Runner<'_> {
     pub fn step(
         &self,
         state: &mut State,
-        key: Key,
-        line: String,
+        step: Step,
         make: &mut dyn FnMut() -> Result<Option<Digest>, Reason>,
     ) -> Result<bool, Reason> {
-        let key = key.finish();
-        let found = if self.job.request.no_cache { None } else { cache::find(self.job.rt, &key) };
+        let key = match self.job.epoch {
+            Some(epoch) => step.key.with(format!("epoch {epoch}")).finish(),
+            None => step.key.finish(),
+        };
+        let request = self.job.request;
+        let filtered = self.stage.name.as_ref().is_some_and(|name| request.no_cache_filter.contains(name));
+        let fresh = (request.no_cache || filtered) && !step.always_cached;
+        let find = || if fresh { None } else { cache::find(self.job.rt, &key) };
+        let mut found = find();
+        let mut turn = None;
+        if found.is_none() {
+            // The same step may be running elsewhere, in another stage, build or process: then its result is ours too.
+            turn = Some(cache::turn(self.job.rt, &key)?);
+            found = find();
+        }
         let cached = found.is_some();
         let outcome = match found {
             Some(outcome) => outcome,
@@ -283,13 +328,31 @@ impl Runner<'_> {
                 outcome
             }
         };
+        drop(turn);
         // Steps of stages that ran side by side: the image is as young as its youngest step.
-        state.created = state.created.clone().max(outcome.created);
+        if self.job.epoch.is_none() {
+            state.created = state.created.clone().max(outcome.created);
+        }
         let created = state.created.clone();
-        state.image.history.push(metadata::history(&created, line, outcome.layer.is_none()));
+        state.image.history.push(metadata::history(&created, step.line, outcome.layer.is_none()));
         state.image.rootfs.diff_ids.extend(outcome.layer);
         Ok(cached)
     }
+}
+
+/// A step that makes a layer.
+pub(super) struct Step {
+    /// All that it depends on.
+    pub key: Key,
+    /// Its line of the history.
+    pub line: String,
+    /// `--no-cache` is not about it: it could not come out otherwise.
+    pub always_cached: bool,
+}
+
+fn of_image(image: Image, global: &Scope) -> State {
+    let created = image.created.clone().unwrap_or_else(|| START_OF_TIME.to_owned());
+    State { image: image.config, scope: global.clone(), cmd_is_own: false, created }
 }
 
 /// Says whether a folder is there, links on the way followed.

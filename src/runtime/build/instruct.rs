@@ -5,19 +5,21 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use patterns::{Ignore, clean};
+use patterns::Ignore;
 
 use crate::build::cache::Key;
 use crate::build::context::Tree;
 use crate::build::dockerfile::instruction::{Command, Run, RunNetwork, RunSecurity, Transfer};
 use crate::build::error::Reason;
-use crate::build::execute::{Runner, State, is_folder};
+use crate::build::execute::{Runner, State, Step, is_folder};
 use crate::build::mounts;
 use crate::build::network::StepNetwork;
 use crate::build::run::{self, RunStep};
 use crate::build::stages::{self, Origin};
+use crate::build::step::HOST_NAME;
+use crate::build::view::View;
 use crate::build::writer::Writer;
-use crate::build::{metadata, owner, transfer};
+use crate::build::{epoch, metadata, owner, rehearse, same, transfer};
 use crate::image::digest::Digest;
 use crate::image::staging;
 use crate::progress::Report;
@@ -27,17 +29,15 @@ use crate::state::container::ProcessRecord;
 const DEFAULT_SHM: u64 = 64 << 20;
 
 /// Opens what `--from` names.
-pub(super) fn tree(runner: &Runner<'_>, state: &State, from: Option<&str>) -> Result<Tree, Reason> {
+pub(super) fn tree(runner: &Runner<'_>, from: Option<&str>) -> Result<Tree, Reason> {
     let Some(name) = from else { return Ok(runner.job.context.clone()) };
-    if name.contains('$') {
-        let message = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround";
-        return Err(Reason::Syntax(message.to_owned()));
-    }
+    let job = runner.job;
     let layers: Vec<Digest> =
-        match stages::from(&runner.job.dockerfile.stages, runner.at, name).map_err(Reason::Syntax)? {
+        match stages::from(&job.names(), &job.dockerfile.stages, runner.at, name).map_err(Reason::Syntax)? {
             Origin::Scratch => Vec::new(),
             Origin::Stage(stage) => runner.board.wait(stage)?.image.rootfs.diff_ids,
-            Origin::Image(reference) => runner.image(&reference, None, &state.scope)?.diff_ids,
+            Origin::Image(reference) => job.image(&reference, None)?.diff_ids,
+            Origin::Context(name) => return Ok(job.contexts[&name].tree.clone()),
         };
     Ok(Tree { view: runner.view(&layers), ignore: Ignore::default(), keep_owners: true })
 }
@@ -46,28 +46,29 @@ pub(super) fn tree(runner: &Runner<'_>, state: &State, from: Option<&str>) -> Re
 pub(super) fn transfer(runner: &Runner<'_>, state: &mut State, written: &Transfer, add: bool) -> Result<bool, Reason> {
     let expanded = transfer::expand(written, &state.scope).map_err(Reason::Syntax)?;
     let line = metadata::transfer_line(if add { "ADD" } else { "COPY" }, &expanded);
-    let tree = tree(runner, state, expanded.from.as_deref())?;
-    let planned = transfer::plan(expanded, add, tree, &state.image.config.working_dir)?;
+    let tree = tree(runner, expanded.from.as_deref())?;
+    let planned = transfer::plan(runner, expanded, add, tree, &state.image.config.working_dir)?;
     let layers = state.image.rootfs.diff_ids.clone();
-    let key = planned.key(Key::new("copy").with_layers(&layers), &runner.job.hashes)?;
-    runner.step(state, key, line, &mut || {
-        let below = runner.view(&layers);
-        layer(runner, |top| planned.write(top, &below))
+    // A linked layer depends on nothing below it: it is written as if there were nothing.
+    let linked = planned.transfer.link && planned.transfer.chmod.is_none();
+    let begun = if linked { Key::new("copy --link") } else { Key::new("copy").with_layers(&layers) };
+    let key = planned.key(begun, &runner.job.hashes)?;
+    runner.step(state, Step { key, line, always_cached: false }, &mut || {
+        let below = if linked { View::default() } else { runner.view(&layers) };
+        layer(runner, &below, |top| planned.write(top, &below))
     })
 }
 
 /// WORKDIR: the folder is made where it is missing.
 pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written: &str) -> Result<bool, Reason> {
     let path = state.scope.word(written).map_err(Reason::Syntax)?;
-    let path = match path.starts_with('/') {
-        true => clean(&path),
-        false => clean(&format!("/{}/{path}", state.image.config.working_dir)),
-    };
+    let path = rehearse::working_directory(&state.image.config.working_dir, &path);
     state.image.config.working_dir.clone_from(&path);
     let layers = state.image.rootfs.diff_ids.clone();
     let user = state.image.config.user.clone();
     let key = Key::new("workdir").with_layers(&layers).with(&path).with(&user);
-    runner.step(state, key, format!("WORKDIR {path}"), &mut || {
+    let line = format!("WORKDIR {path}");
+    runner.step(state, Step { key, line, always_cached: true }, &mut || {
         let below = runner.view(&layers);
         let io = |source| Reason::Io { act: format!("make `{path}`"), source };
         if path == "/" {
@@ -75,10 +76,10 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
         }
         // One that is there stays as it is: the layer is empty, as every WORKDIR has one.
         if is_folder(&below, Path::new(&path)).map_err(io)? {
-            return layer(runner, |_| Ok(()));
+            return layer(runner, &below, |_| Ok(()));
         }
         let owner = owner::running_as(&below, &user).map_err(Reason::Syntax)?;
-        layer(runner, |top| {
+        layer(runner, &below, |top| {
             let mut writer = Writer::new(top, &below);
             let resolved = below.resolve(Path::new(&path)).map_err(io)?;
             writer.make_folders(&resolved, owner).map_err(io)?;
@@ -88,7 +89,11 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
 }
 
 /// Has a layer written into a folder of its own and keeps it.
-fn layer(runner: &Runner<'_>, write: impl FnOnce(&Path) -> Result<(), Reason>) -> Result<Option<Digest>, Reason> {
+fn layer(
+    runner: &Runner<'_>,
+    below: &View,
+    write: impl FnOnce(&Path) -> Result<(), Reason>,
+) -> Result<Option<Digest>, Reason> {
     let io = |source| Reason::Io { act: "stage a layer".to_owned(), source };
     let staged = staging::create(runner.job.rt).map_err(io)?;
     let top = staged.path.join("layer");
@@ -96,18 +101,17 @@ fn layer(runner: &Runner<'_>, write: impl FnOnce(&Path) -> Result<(), Reason>) -
     // The layer's own mode is that of the root, whatever our umask.
     std::fs::set_permissions(&top, Permissions::from_mode(0o755)).map_err(io)?;
     write(&top)?;
+    same::drop_unchanged(&top, below).map_err(io)?;
+    if let Some(seconds) = runner.job.epoch {
+        epoch::clamp(&top, seconds).map_err(io)?;
+    }
     Ok(Some(diff::commit(runner.job.rt, &top).map_err(Reason::Layer)?.diff_id))
 }
 
 /// RUN.
 pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32) -> Result<bool, Reason> {
     let job = runner.job;
-    if run.security == RunSecurity::Insecure {
-        return Err(Reason::Unsupported("RUN --security=insecure".to_owned()));
-    }
-    if !run.devices.is_empty() {
-        return Err(Reason::Unsupported("RUN --device".to_owned()));
-    }
+    check_run(runner, run)?;
     let invocation = invocation(run, &state.image.config.shell);
     let layers = state.image.rootfs.diff_ids.clone();
     let view = runner.view(&layers);
@@ -118,11 +122,10 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
     let mut environment = state.scope.run_environment();
     let mounted = mounts::plan(runner, state, &run.mounts, &working_dir)?;
     let no_network = run.network == RunNetwork::None || job.request.network.as_deref() == Some("none");
-    // The host's network is the caller's to give, never the Dockerfile's to take.
-    let on_host = job.request.network.as_deref() == Some("host");
-    if run.network == RunNetwork::Host && !on_host {
-        return Err(Reason::Unsupported("RUN --network=host without `network: host` of the build".to_owned()));
-    }
+    let on_host = !no_network && (run.network == RunNetwork::Host || job.request.network.as_deref() == Some("host"));
+    let privileged = job.request.privileged || run.security == RunSecurity::Insecure;
+    let host_name = state.scope.given("BUILDKIT_SANDBOX_HOSTNAME").filter(|name| !name.is_empty());
+    let host_name = host_name.unwrap_or(HOST_NAME).to_owned();
     let extra_hosts = job.request.extra_hosts.iter().map(|(name, address)| format!("{name}={address}"));
     let key = Key::new("run")
         .with_layers(&layers)
@@ -132,20 +135,24 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
         .with(&working_dir)
         .with(&state.image.config.user)
         .with_all(&mounted.key)
-        .with(format!("{no_network} {:?}", job.request.shm_size))
+        .with(format!("{no_network} {on_host} {privileged} {host_name} {:?}", job.request.shm_size))
+        .with(format!("{:?}", job.request.ulimits))
         .with_all(extra_hosts);
     environment.extend(state.scope.proxies());
+    environment.extend(mounted.environment());
     let line = format!("RUN {}{} # buildkit", state.scope.history_prefix(), invocation.line);
     let user = state.image.config.user.clone();
-    runner.step(state, key, line, &mut || {
+    let before = state.clone();
+    runner.step(state, Step { key, line, always_cached: false }, &mut || {
+        let mut environment = environment.clone();
         let process = ProcessRecord {
             args: invocation.args.clone(),
-            env: environment.clone(),
+            env: std::mem::take(&mut environment),
             cwd: working_dir.clone(),
             user: user.clone(),
             ..ProcessRecord::default()
         };
-        let mounts = mounts::open(runner, &mounted)?;
+        let mounts = mounts::open(runner, &before, &mounted)?;
         let step = RunStep {
             view: &view,
             process,
@@ -161,12 +168,32 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
                 job.network.join().map_err(Reason::Network)?
             },
             shm_size: job.request.shm_size.unwrap_or(DEFAULT_SHM),
+            host_name: host_name.clone(),
+            privileged,
+            ulimits: job.request.ulimits.clone(),
+            epoch: job.epoch,
         };
         let layer = run::run(job.rt, step, &mut |line| {
             job.reporter.report(Report::StepOutput { number, line: line.to_owned() });
         });
         layer.map(Some)
     })
+}
+
+/// What a Dockerfile may not take by itself is the caller's to give.
+pub(super) fn check_run(runner: &Runner<'_>, run: &Run) -> Result<(), Reason> {
+    let request = runner.job.request;
+    let given = |name: &str| request.entitlements.iter().any(|it| it == name);
+    if run.security == RunSecurity::Insecure && !request.privileged && !given("security.insecure") {
+        return Err(Reason::NotAllowed("security.insecure"));
+    }
+    if run.network == RunNetwork::Host && request.network.as_deref() != Some("host") && !given("network.host") {
+        return Err(Reason::NotAllowed("network.host"));
+    }
+    match run.devices.first() {
+        Some(device) => Err(Reason::Unsupported(format!("RUN --device={device}"))),
+        None => Ok(()),
+    }
 }
 
 /// What RUN starts.
@@ -209,6 +236,12 @@ fn invocation(run: &Run, shell: &[String]) -> Invocation {
 /// Returns the time in the form of image documents, to the second.
 pub(super) fn now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    time(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// Returns a time of seconds since 1970 in that form.
+pub(super) fn time(seconds: i64) -> String {
+    let seconds = seconds.max(0).unsigned_abs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // The civil date of a day number: https://howardhinnant.github.io/date_algorithms.html#civil_from_days
     let shifted = days + 719_468;

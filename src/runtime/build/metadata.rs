@@ -36,11 +36,22 @@ pub fn words(command: &Command, shell: &[String]) -> Vec<String> {
     }
 }
 
-/// Carries out an instruction that makes no layer; returns its history line. `None`: the instruction is of the other kind.
-pub fn apply(settings: &mut Settings<'_>, act: &Act) -> Result<Option<String>, String> {
+/// What became of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It is one that makes a layer: nothing was done.
+    Layer,
+    /// Done, and told by this line of the history.
+    Line(String),
+    /// Done; the history does not tell of it.
+    Untold,
+}
+
+/// Carries out an instruction that makes no layer.
+pub fn apply(settings: &mut Settings<'_>, act: &Act) -> Result<Applied, String> {
     let Settings { config, scope, cmd_is_own, author } = settings;
     let line = match act {
-        Act::Add(_) | Act::Copy(_) | Act::Run(_) | Act::Workdir(_) => return Ok(None),
+        Act::Add(_) | Act::Copy(_) | Act::Run(_) | Act::Workdir(_) => return Ok(Applied::Layer),
         Act::Arg(arguments) => {
             let mut shown = Vec::new();
             for argument in arguments {
@@ -53,6 +64,8 @@ pub fn apply(settings: &mut Settings<'_>, act: &Act) -> Result<Option<String>, S
             let words = words(command, &config.shell);
             let line = format!("CMD {}", quoted(&words));
             config.cmd = Some(words);
+            // Deprecated, and set by every builder all the same.
+            config.other.insert("ArgsEscaped".to_owned(), true.into());
             **cmd_is_own = true;
             line
         }
@@ -96,7 +109,7 @@ pub fn apply(settings: &mut Settings<'_>, act: &Act) -> Result<Option<String>, S
         }
         Act::OnBuild(trigger) => {
             config.on_build.push(trigger.text.clone());
-            format!("ONBUILD {}", trigger.text)
+            return Ok(Applied::Untold);
         }
         Act::Shell(words) => {
             config.shell.clone_from(words);
@@ -126,7 +139,7 @@ pub fn apply(settings: &mut Settings<'_>, act: &Act) -> Result<Option<String>, S
             format!("VOLUME [{}]", expanded.join(" "))
         }
     };
-    Ok(Some(line))
+    Ok(Applied::Line(line))
 }
 
 /// One ENV or LABEL line is expanded with the values before it.
@@ -232,8 +245,6 @@ pub fn transfer_line(keyword: &str, transfer: &Transfer) -> String {
     words.extend(transfer.parents.then(|| "--parents".to_owned()));
     words.extend(transfer.chown.iter().map(|value| format!("--chown={value}")));
     words.extend(transfer.chmod.iter().map(|value| format!("--chmod={value}")));
-    words.extend(transfer.link.then(|| "--link".to_owned()));
-    words.extend(transfer.exclude.iter().map(|value| format!("--exclude={value}")));
     words.extend(transfer.sources.iter().cloned());
     words.extend(transfer.contents.iter().map(|content| format!("<<{}", content.name)));
     words.push(transfer.destination.clone());
@@ -265,7 +276,9 @@ mod tests {
         for instruction in &dockerfile.stages[0].instructions {
             let mut settings =
                 Settings { config: &mut config, scope: &mut scope, cmd_is_own: &mut own, author: &mut author };
-            lines.extend(apply(&mut settings, &instruction.act).unwrap());
+            if let Applied::Line(line) = apply(&mut settings, &instruction.act).unwrap() {
+                lines.push(line);
+            }
         }
         (config, lines)
     }

@@ -1,20 +1,29 @@
 //! Builds images from Dockerfiles: text, stages, context, cache, and each instruction carried out.
+mod agent;
 pub mod archive;
 pub mod cache;
+mod cache_mount;
 pub mod context;
 pub mod dockerfile;
+mod epoch;
 pub mod error;
 pub mod execute;
+pub mod fetch;
 pub mod hashes;
 pub mod host_ca;
 mod instruct;
+mod job;
 pub mod metadata;
 mod mounts;
 pub mod network;
 pub mod owner;
+mod rehearse;
+pub mod remote;
 pub mod request;
 pub mod run;
+mod same;
 pub mod scope;
+mod sources;
 pub mod stages;
 pub mod step;
 pub mod transfer;
@@ -22,7 +31,8 @@ pub mod view;
 pub mod writer;
 
 pub use error::BuildError;
-pub use request::{BuildRequest, DockerfileSource, HostCa, build};
+pub use job::build;
+pub use request::{BuildRequest, DockerfileSource, HostCa, Secret, Source};
 
 #[cfg(test)]
 mod tests;

@@ -1,29 +1,45 @@
-//! `RUN --mount`: tmpfs, cache, and bind; what of them counts for the key, and what they are on disk.
+//! `RUN --mount`: what of it counts for the key, and what it is on disk.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use patterns::{Ignore, clean};
 
+use crate::build::agent::Agent;
 use crate::build::cache::Key;
+use crate::build::cache_mount::{self, CacheFolder};
+use crate::build::context::{Selected, Tree};
 use crate::build::dockerfile::instruction::{RunMount, RunMountKind};
 use crate::build::dockerfile::mount;
 use crate::build::error::Reason;
 use crate::build::execute::{Runner, State};
 use crate::build::instruct;
 use crate::build::owner::Owner;
+use crate::build::request::Secret;
 use crate::build::step::StepMount;
 use crate::build::view::View;
 use crate::build::writer::{Ownership, Style, Writer};
-use crate::image::digest::Digest;
 use crate::image::staging::{self, Staging};
-use crate::state::record::{self, Lock};
 
-/// The mounts of one RUN, variables expanded.
+/// Longest secret, in bytes: as in BuildKit.
+const LONGEST_SECRET: usize = 500 << 10;
+
+/// One mount, variables expanded.
+pub(super) struct Mount {
+    pub options: RunMount,
+    /// Absolute.
+    pub target: String,
+    /// What it shows, or what a new cache begins with.
+    pub tree: Option<(Tree, Selected)>,
+    /// A secret's content.
+    secret: Option<Vec<u8>>,
+    /// An agent's socket.
+    agent: Option<PathBuf>,
+}
+
+/// The mounts of one RUN.
 pub(super) struct Planned {
-    mounts: Vec<(RunMount, String)>,
-    trees: Vec<Option<(crate::build::context::Tree, crate::build::context::Selected)>>,
+    mounts: Vec<Mount>,
     /// What counts for the step's key.
     pub key: Vec<String>,
 }
@@ -32,117 +48,198 @@ pub(super) struct Planned {
 pub(super) struct Opened {
     pub list: Vec<StepMount>,
     _staged: Vec<Staging>,
-    _locks: Vec<Lock>,
+    _caches: Vec<CacheFolder>,
+    _agents: Vec<Agent>,
 }
 
 /// Reads the mounts of a RUN and finds what they show.
 pub(super) fn plan(runner: &Runner<'_>, state: &State, texts: &[String], working_dir: &str) -> Result<Planned, Reason> {
-    let mut planned = Planned { mounts: Vec::new(), trees: Vec::new(), key: Vec::new() };
+    let mut planned = Planned { mounts: Vec::new(), key: Vec::new() };
+    let mut agents = 0;
     for text in texts {
-        let mount = mount::parse(text, &|value| state.scope.word(value)).map_err(Reason::Syntax)?;
-        let target = match mount.target.as_deref().unwrap_or("") {
-            path if path.starts_with('/') => clean(path),
-            path => clean(&format!("/{working_dir}/{path}")),
+        let options = mount::parse(text, &|value| state.scope.word(value)).map_err(Reason::Syntax)?;
+        let mut mount = Mount { target: String::new(), tree: None, secret: None, agent: None, options };
+        let options = &mount.options;
+        let written = match (options.target.as_deref(), options.kind) {
+            (Some(target), _) => target.to_owned(),
+            (None, RunMountKind::Secret) => format!("/run/secrets/{}", secret_id(options)),
+            (None, RunMountKind::Ssh) => format!("/run/buildkit/ssh_agent.{agents}"),
+            (None, RunMountKind::Bind | RunMountKind::Cache | RunMountKind::Tmpfs) => String::new(),
         };
-        let mut tree = None;
-        let mut seen = format!("{mount:?} {target}");
-        match mount.kind {
+        mount.target = match written.starts_with('/') {
+            true => clean(&written),
+            false => clean(&format!("/{working_dir}/{written}")),
+        };
+        let mut seen = format!("{options:?} {}", mount.target);
+        match options.kind {
             RunMountKind::Tmpfs => {}
-            RunMountKind::Cache if mount.from.is_none() => {}
-            RunMountKind::Cache => return Err(Reason::Unsupported("RUN --mount=type=cache with from".to_owned())),
-            RunMountKind::Secret | RunMountKind::Ssh => {
-                // A secret that is not given is no mistake unless it is required: the file is absent.
-                if mount.required || mount.kind == RunMountKind::Ssh {
-                    return Err(Reason::Unsupported(format!("RUN --mount=type={}", mount::name(mount.kind))));
-                }
-            }
-            RunMountKind::Bind => {
-                let source = mount.source.as_deref().unwrap_or("/");
-                let opened = instruct::tree(runner, state, mount.from.as_deref())?;
+            RunMountKind::Cache if options.from.is_none() => {}
+            RunMountKind::Bind | RunMountKind::Cache => {
+                let source = options.source.as_deref().unwrap_or("/");
+                let opened = instruct::tree(runner, options.from.as_deref())?;
                 let selected = opened.select(source)?.into_iter().next();
                 let selected = selected.ok_or_else(|| Reason::Syntax(format!("nothing matches `{source}`")))?;
-                let key = opened.key(Key::new("mount"), &selected, &Ignore::default(), &runner.job.hashes)?;
-                seen.push_str(&key.finish().hex());
-                tree = Some((opened, selected));
+                if options.kind == RunMountKind::Bind {
+                    let key = opened.key(Key::new("mount"), &selected, &Ignore::default(), &runner.job.hashes)?;
+                    seen.push_str(&key.finish().hex());
+                }
+                mount.tree = Some((opened, selected));
+            }
+            RunMountKind::Secret => mount.secret = secret(runner, options)?,
+            RunMountKind::Ssh => {
+                agents += 1;
+                let id = options.id.as_deref().unwrap_or("default");
+                mount.agent = runner.job.request.ssh.get(id).cloned();
+                if options.required && mount.agent.is_none() {
+                    return Err(Reason::NoAgent(id.to_owned()));
+                }
             }
         }
         planned.key.push(seen);
-        planned.trees.push(tree);
-        planned.mounts.push((mount, target));
+        planned.mounts.push(mount);
     }
     Ok(planned)
 }
 
-/// Makes what the mounts show: copies of what is bound, the folders of caches.
-pub(super) fn open(runner: &Runner<'_>, planned: &Planned) -> Result<Opened, Reason> {
+fn secret_id(options: &RunMount) -> String {
+    let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let id = options.id.clone().or_else(|| options.source.as_ref().map(name));
+    id.or_else(|| options.target.as_ref().map(name)).unwrap_or_default()
+}
+
+/// One that is not given is no mistake unless it is required: then the file is absent.
+fn secret(runner: &Runner<'_>, options: &RunMount) -> Result<Option<Vec<u8>>, Reason> {
+    let id = secret_id(options);
+    let content = match runner.job.request.secrets.get(&id) {
+        None if options.required => return Err(Reason::NoSecret(id)),
+        None => return Ok(None),
+        Some(Secret::Value(content)) => content.clone(),
+        Some(Secret::File(path)) => std::fs::read(path).map_err(|source| {
+            let act = format!("read secret `{id}` from `{}`", path.display());
+            Reason::Io { act, source }
+        })?,
+    };
+    if content.len() > LONGEST_SECRET {
+        return Err(Reason::Syntax(format!("secret `{id}` is too big: a secret has at most 500 KiB")));
+    }
+    Ok(Some(content))
+}
+
+impl Planned {
+    /// Returns the variables that the mounts set, as `KEY=value`: nothing remembers them.
+    pub fn environment(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for mount in &self.mounts {
+            if let (Some(name), Some(content)) = (&mount.options.env, &mount.secret) {
+                lines.push(format!("{name}={}", String::from_utf8_lossy(content)));
+            }
+        }
+        let agent = self.mounts.iter().find(|mount| mount.agent.is_some());
+        lines.extend(agent.map(|mount| format!("SSH_AUTH_SOCK={}", mount.target)));
+        lines
+    }
+}
+
+/// Makes what the mounts show: copies of what is bound, the folders of caches, the files of secrets.
+pub(super) fn open(runner: &Runner<'_>, state: &State, planned: &Planned) -> Result<Opened, Reason> {
     let io = |source| Reason::Io { act: "prepare a mount".to_owned(), source };
-    let mut opened = Opened { list: Vec::new(), _staged: Vec::new(), _locks: Vec::new() };
-    for ((mount, target), tree) in planned.mounts.iter().zip(&planned.trees) {
-        match mount.kind {
+    let mut opened = Opened { list: Vec::new(), _staged: Vec::new(), _caches: Vec::new(), _agents: Vec::new() };
+    for mount in &planned.mounts {
+        let options = &mount.options;
+        let bind =
+            |source: PathBuf, read_only: bool| StepMount::Bind { source, target: mount.target.clone(), read_only };
+        match options.kind {
             RunMountKind::Tmpfs => {
-                let size = mount.size.as_deref().map(bytes).transpose().map_err(Reason::Syntax)?;
-                opened.list.push(StepMount::Tmpfs { target: target.clone(), size });
+                let size = options.size.as_deref().map(bytes).transpose().map_err(Reason::Syntax)?;
+                opened.list.push(StepMount::Tmpfs { target: mount.target.clone(), size });
             }
             RunMountKind::Cache => {
-                let (folder, lock) = cache(runner, mount, target)?;
-                opened._locks.extend(lock);
-                let read_only = mount.read_only.unwrap_or(false);
-                opened.list.push(StepMount::Bind { source: folder, target: target.clone(), read_only });
+                let space = state.scope.given("BUILDKIT_CACHE_MOUNT_NS").unwrap_or_default();
+                let folder = cache_mount::open(runner.job.rt, mount, space)?;
+                opened.list.push(bind(folder.path.clone(), options.read_only.unwrap_or(false)));
+                opened._caches.push(folder);
             }
             RunMountKind::Bind => {
-                let Some((tree, selected)) = tree else { continue };
+                let Some((tree, selected)) = &mount.tree else { continue };
+                let read_only = options.read_only.unwrap_or(true);
+                if let Some(real) = as_it_lies(tree, selected)?.filter(|_| read_only) {
+                    opened.list.push(bind(real, true));
+                    continue;
+                }
                 let staged = staging::create(runner.job.rt).map_err(io)?;
                 let top = staged.path.join("bound");
                 std::fs::create_dir(&top).map_err(io)?;
-                let mut writer = Writer::new(&top, &View::default());
-                let style = Style {
-                    ownership: if tree.keep_owners { Ownership::Kept } else { Ownership::Set(Owner::default()) },
-                    chmod: None,
-                };
-                let base = PathBuf::from("/bound");
-                for entry in tree.walk(selected, &Ignore::default())? {
-                    let place =
-                        if entry.relative.as_os_str().is_empty() { base.clone() } else { base.join(&entry.relative) };
-                    writer.copy(&entry, &place, &style, false).map_err(io)?;
-                }
-                writer.finish().map_err(io)?;
-                let read_only = mount.read_only.unwrap_or(true);
-                opened.list.push(StepMount::Bind { source: top.join("bound"), target: target.clone(), read_only });
+                copy(tree, selected, &top, "bound")?;
+                opened.list.push(bind(top.join("bound"), read_only));
                 opened._staged.push(staged);
             }
-            RunMountKind::Secret | RunMountKind::Ssh => {}
+            RunMountKind::Secret => {
+                let Some(content) = &mount.secret else { continue };
+                if options.env.is_some() && options.target.is_none() {
+                    continue;
+                }
+                let staged = staging::create(runner.job.rt).map_err(io)?;
+                let file = staged.path.join("secret");
+                std::fs::write(&file, content).map_err(io)?;
+                give(&file, options, 0o400)?;
+                opened.list.push(bind(file, true));
+                opened._staged.push(staged);
+            }
+            RunMountKind::Ssh => {
+                let Some(socket) = &mount.agent else { continue };
+                let staged = staging::create(runner.job.rt).map_err(io)?;
+                let path = staged.path.join("agent");
+                let agent = Agent::listen(&path, socket).map_err(io)?;
+                give(&path, options, 0o600)?;
+                opened.list.push(bind(path, false));
+                opened._agents.push(agent);
+                opened._staged.push(staged);
+            }
         }
     }
     Ok(opened)
 }
 
-/// Opens a cache's folder; a `locked` one belongs to one step at a time.
-fn cache(runner: &Runner<'_>, mount: &RunMount, target: &str) -> Result<(PathBuf, Option<Lock>), Reason> {
-    let io = |source| Reason::Io { act: "open a cache".to_owned(), source };
-    let id = mount.id.as_deref().unwrap_or(target);
-    let name = Digest::of(id.as_bytes()).hex();
-    let caches = runner.job.rt.layout.build_cache().join("mounts");
-    let folder = caches.join(&name);
-    let new = !folder.is_dir();
-    std::fs::create_dir_all(&folder).map_err(io)?;
-    if new {
-        let number = |text: &Option<String>, base| match text {
-            Some(text) => {
-                u32::from_str_radix(text, base).map(Some).map_err(|_| Reason::Syntax(format!("`{text}` is no number")))
-            }
-            None => Ok(None),
-        };
-        let mode = number(&mount.mode, 8)?.unwrap_or(0o755);
-        std::os::unix::fs::chown(&folder, number(&mount.uid, 10)?, number(&mount.gid, 10)?).map_err(io)?;
-        std::fs::set_permissions(&folder, Permissions::from_mode(mode)).map_err(io)?;
+/// Copies what a mount shows to `name` below the empty folder `top`.
+pub(super) fn copy(tree: &Tree, selected: &Selected, top: &Path, name: &str) -> Result<(), Reason> {
+    let io = |source| Reason::Io { act: "prepare a mount".to_owned(), source };
+    let mut writer = Writer::new(top, &View::default());
+    let ownership = if tree.keep_owners { Ownership::Kept } else { Ownership::Set(Owner::default()) };
+    let style = Style { ownership, chmod: None };
+    let base = Path::new("/").join(name);
+    for entry in tree.walk(selected, &Ignore::default())? {
+        let root = entry.relative.as_os_str().is_empty();
+        let place = if root { base.clone() } else { base.join(&entry.relative) };
+        writer.copy(&entry, &place, &style, false).map_err(io)?;
     }
-    let lock = match mount.sharing.as_deref() {
-        Some("locked") => {
-            Some(record::lock(&caches.join(format!("{name}.lock"))).map_err(crate::build::cache::CacheError::from)?)
+    writer.finish().map_err(io)
+}
+
+/// Returns where a source lies if that can be shown without a copy: one folder holds all of it, and it is root's already.
+fn as_it_lies(tree: &Tree, selected: &Selected) -> Result<Option<PathBuf>, Reason> {
+    let ([root], true) = (tree.view.layers.as_slice(), tree.ignore.is_empty()) else { return Ok(None) };
+    for entry in tree.walk(selected, &Ignore::default())? {
+        let metadata = &entry.found.metadata;
+        let roots = (metadata.uid(), metadata.gid()) == (0, 0);
+        if !tree.keep_owners && !roots {
+            return Ok(None);
         }
-        _ => None,
+    }
+    let real = root.join(selected.path.strip_prefix("/").unwrap_or(&selected.path));
+    Ok(Some(real))
+}
+
+/// Gives a file the owner and the mode that a mount asks for.
+pub(super) fn give(path: &Path, options: &RunMount, default_mode: u32) -> Result<(), Reason> {
+    let io = |source| Reason::Io { act: "prepare a mount".to_owned(), source };
+    let number = |text: &Option<String>, base, default| match text {
+        Some(text) => u32::from_str_radix(text, base).map_err(|_| Reason::Syntax(format!("`{text}` is no number"))),
+        None => Ok(default),
     };
-    Ok((folder, lock))
+    let (uid, gid) = (number(&options.uid, 10, 0)?, number(&options.gid, 10, 0)?);
+    std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(io)?;
+    let mode = number(&options.mode, 8, default_mode)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(io)
 }
 
 /// Reads `64m`.

@@ -1,6 +1,6 @@
 //! RUN, the builder's half: what the command sees, its output line by line, and the layer that it leaves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
@@ -9,10 +9,10 @@ use std::process::{Child, Stdio};
 
 use crate::Runtime;
 use crate::build::error::{Reason, meaning};
-use crate::build::host_ca;
 use crate::build::network::{self, StepNetwork};
-use crate::build::step::{HOST_NAME, StepMount, StepOrder, Verdict};
+use crate::build::step::{StepMount, StepOrder, Verdict};
 use crate::build::view::{View, is_opaque};
+use crate::build::{epoch, host_ca, same};
 use crate::image::digest::Digest;
 use crate::image::staging::{self, Staging};
 use crate::snapshot::diff;
@@ -44,6 +44,14 @@ pub struct RunStep<'a> {
     pub network: StepNetwork,
     /// Bytes of /dev/shm.
     pub shm_size: u64,
+    /// What it takes its machine for.
+    pub host_name: String,
+    /// It has all privileges.
+    pub privileged: bool,
+    /// Soft and hard limits by name.
+    pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// Nothing that it leaves is younger, in seconds.
+    pub epoch: Option<i64>,
 }
 
 /// Runs the command; returns its layer, which may be empty.
@@ -55,7 +63,10 @@ pub fn run(rt: &Runtime, step: RunStep<'_>, line: &mut dyn FnMut(&str)) -> Resul
     let stubs = stubs(step.view, &targets).map_err(io)?;
     let upper = order.upper.clone();
     launch(&order, line)?;
-    clean(&upper, step.view, &stubs).map_err(io)?;
+    clean(&upper, step.view, &stubs).and_then(|()| same::drop_unchanged(&upper, step.view)).map_err(io)?;
+    if let Some(seconds) = step.epoch {
+        epoch::clamp(&upper, seconds).map_err(io)?;
+    }
     Ok(diff::commit(rt, &upper).map_err(Reason::Layer)?.diff_id)
 }
 
@@ -74,7 +85,7 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
         Ok::<_, io::Error>(path)
     };
     let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
-    hosts.push_str(&format!("127.0.1.1\t{HOST_NAME}\n"));
+    hosts.push_str(&format!("127.0.1.1\t{}\n", step.host_name));
     for (name, address) in step.extra_hosts {
         hosts.push_str(&format!("{address}\t{name}\n"));
     }
@@ -84,7 +95,7 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
     let mut mounts = vec![
         bind(file("resolv.conf", &resolvers, 0o644)?, "/etc/resolv.conf", false),
         bind(file("hosts", hosts.as_bytes(), 0o644)?, "/etc/hosts", false),
-        bind(file("hostname", format!("{HOST_NAME}\n").as_bytes(), 0o644)?, "/etc/hostname", false),
+        bind(file("hostname", format!("{}\n", step.host_name).as_bytes(), 0o644)?, "/etc/hostname", false),
     ];
     let mut process = step.process.clone();
     if let Some(bundle) = &step.bundle {
@@ -111,6 +122,9 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
         mounts,
         network: step.network.clone(),
         shm_size: step.shm_size,
+        host_name: step.host_name.clone(),
+        privileged: step.privileged,
+        ulimits: step.ulimits.clone(),
     })
 }
 
@@ -133,8 +147,14 @@ fn launch(order: &StepOrder, line: &mut dyn FnMut(&str)) -> Result<(), Reason> {
     })?;
     match verdict {
         Verdict::Exited(0) => Ok(()),
-        Verdict::Exited(code) => Err(Reason::Run { code, meaning: meaning(code), output: last }),
-        Verdict::NotLaunched { code, message } => Err(Reason::Launch { code, message }),
+        Verdict::Exited(code) => {
+            let process = order.process.args.join(" ");
+            Err(Reason::Run { process, code, meaning: meaning(code), output: last })
+        }
+        Verdict::NotLaunched { code, message } => {
+            let process = order.process.args.join(" ");
+            Err(Reason::Launch { process, code, message })
+        }
     }
 }
 

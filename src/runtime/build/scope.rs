@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::build::dockerfile::expand::{self, Mode};
+use crate::build::dockerfile::flags::did_you_mean;
 use crate::build::dockerfile::instruction::{Argument, Dockerfile};
 use crate::image::config::host_architecture;
 
@@ -73,6 +74,18 @@ impl Scope {
         expand::word(text, self.mode(), &|name| self.globals.get(name).cloned()).map_err(|error| error.to_string())
     }
 
+    /// Names what was meant by the variable of an expression that came out empty.
+    pub fn hint(&self, expression: &str) -> String {
+        let name = expression.trim_start_matches(['$', '{']).trim_end_matches('}');
+        let known: Vec<&str> = self.globals.keys().map(String::as_str).collect();
+        if known.contains(&name) { String::new() } else { did_you_mean(name, &known) }
+    }
+
+    /// Returns a value that was given with the build.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.given.get(name).map(String::as_str)
+    }
+
     /// Declares an argument; returns its value.
     pub fn declare(&mut self, argument: &Argument) -> Result<Option<String>, String> {
         let value = match (self.given.get(&argument.name), &argument.default) {
@@ -80,8 +93,11 @@ impl Scope {
             (None, Some(default)) => Some(self.word(default)?),
             (None, None) => self.globals.get(&argument.name).cloned(),
         };
-        self.arguments.retain(|(name, _)| *name != argument.name);
-        self.arguments.push((argument.name.clone(), value.clone()));
+        // Declared again, it keeps its place.
+        match self.arguments.iter_mut().find(|(name, _)| *name == argument.name) {
+            Some((_, known)) => known.clone_from(&value),
+            None => self.arguments.push((argument.name.clone(), value.clone())),
+        }
         Ok(value)
     }
 
@@ -137,9 +153,16 @@ impl Scope {
 
     /// Returns proxies that were given but not declared: RUN sees them, nothing remembers them.
     pub fn proxies(&self) -> Vec<String> {
-        let proxy = |name: &str| PROXIES.contains(&name.to_ascii_uppercase().as_str());
-        let undeclared = self.given.iter().filter(|(name, _)| proxy(name) && self.lookup(name).is_none());
-        undeclared.map(|(name, value)| format!("{name}={value}")).collect()
+        let mut lines = Vec::new();
+        for name in PROXIES {
+            // Programs differ in which spelling they read: whichever was given stands for both.
+            let lower = name.to_ascii_lowercase();
+            let given = |name: &str| self.given.get(name).filter(|value| !value.is_empty());
+            let Some(value) = given(name).or_else(|| given(&lower)) else { continue };
+            let unset = [name, &lower].into_iter().filter(|name| self.lookup(name).is_none());
+            lines.extend(unset.map(|name| format!("{name}={value}")));
+        }
+        lines
     }
 
     /// Returns the beginning of a RUN's history entry: `|2 A=1 B=2 `.
@@ -188,7 +211,7 @@ mod tests {
     #[test]
     fn a_proxy_is_seen_but_not_remembered() {
         let scope = scope("FROM x", &[("http_proxy", "p"), ("other", "o")]);
-        assert_eq!(scope.proxies(), ["http_proxy=p"]);
+        assert_eq!(scope.proxies(), ["HTTP_PROXY=p", "http_proxy=p"]);
         assert_eq!(scope.run_environment().len(), 1);
     }
 }

@@ -1,8 +1,11 @@
 //! The graph of stages: what each needs, and which of them the target needs.
 
+use std::collections::BTreeSet;
+
+use crate::build::dockerfile::decode;
 use crate::build::dockerfile::flags::nearest;
 use crate::build::dockerfile::instruction::{Act, Dockerfile, Instruction, Stage};
-use crate::build::dockerfile::{decode, mount};
+use crate::build::{rehearse, sources};
 
 /// What a FROM, a `--from` or a mount's `from` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +16,18 @@ pub enum Origin {
     Stage(usize),
     /// An image.
     Image(String),
+    /// A tree that the build was given under this name.
+    Context(String),
 }
 
+/// Names of the trees that a build is given.
+pub type Names<'a> = BTreeSet<&'a str>;
+
 /// Finds what FROM names in stage `at`: an earlier stage wins over an image.
-pub fn base(stages: &[Stage], at: usize, name: &str) -> Origin {
+pub fn base(names: &Names<'_>, stages: &[Stage], at: usize, name: &str) -> Origin {
+    if let Some(context) = given(names, name) {
+        return context;
+    }
     if name == "scratch" {
         return Origin::Scratch;
     }
@@ -24,7 +35,10 @@ pub fn base(stages: &[Stage], at: usize, name: &str) -> Origin {
 }
 
 /// Finds what `--from` names in stage `at`; a number is the position of a stage.
-pub fn from(stages: &[Stage], at: usize, name: &str) -> Result<Origin, String> {
+pub fn from(names: &Names<'_>, stages: &[Stage], at: usize, name: &str) -> Result<Origin, String> {
+    if let Some(context) = given(names, name) {
+        return Ok(context);
+    }
     if let Ok(number) = name.parse::<usize>() {
         return match number < at {
             true => Ok(Origin::Stage(number)),
@@ -40,6 +54,12 @@ pub fn from(stages: &[Stage], at: usize, name: &str) -> Result<Origin, String> {
     Ok(if name == "scratch" { Origin::Scratch } else { Origin::Image(name.to_owned()) })
 }
 
+/// A tree that was given wins over a stage or an image of its name.
+fn given(names: &Names<'_>, name: &str) -> Option<Origin> {
+    let normal = sources::normal(name);
+    names.contains(normal.as_str()).then_some(Origin::Context(normal))
+}
+
 /// The last stage before `at` that bears the name.
 fn named(stages: &[Stage], at: usize, name: &str) -> Option<usize> {
     let lower = name.to_lowercase();
@@ -47,19 +67,12 @@ fn named(stages: &[Stage], at: usize, name: &str) -> Option<usize> {
 }
 
 /// Returns the stages that an instruction reads from, besides its own.
-fn needs_of(stages: &[Stage], at: usize, instruction: &Instruction) -> Vec<usize> {
-    let names: Vec<String> = match &instruction.act {
-        Act::Copy(copy) => copy.from.iter().cloned().collect(),
-        Act::Run(run) => {
-            run.mounts.iter().filter_map(|text| mount::parse(text, &|value| Ok(value.to_owned())).ok()?.from).collect()
-        }
-        _ => Vec::new(),
-    };
-    names
+fn needs_of(given: &Names<'_>, stages: &[Stage], at: usize, instruction: &Instruction) -> Vec<usize> {
+    rehearse::sources(instruction)
         .iter()
-        .filter_map(|name| match from(stages, at, name) {
+        .filter_map(|name| match from(given, stages, at, name) {
             Ok(Origin::Stage(stage)) => Some(stage),
-            Ok(Origin::Scratch | Origin::Image(_)) | Err(_) => None,
+            Ok(Origin::Scratch | Origin::Image(_) | Origin::Context(_)) | Err(_) => None,
         })
         .collect()
 }
@@ -67,17 +80,17 @@ fn needs_of(stages: &[Stage], at: usize, instruction: &Instruction) -> Vec<usize
 /// Returns the stages that stage `at` reads from, its base among them; `bases` are the expanded FROMs.
 ///
 /// ONBUILD of a stage runs in the stage that is built on it, so what that reads counts too.
-pub fn needs(dockerfile: &Dockerfile, bases: &[String], at: usize) -> Vec<usize> {
+pub fn needs(names: &Names<'_>, dockerfile: &Dockerfile, bases: &[String], at: usize) -> Vec<usize> {
     let stages = &dockerfile.stages;
     let mut needs: Vec<usize> =
-        stages[at].instructions.iter().flat_map(|instruction| needs_of(stages, at, instruction)).collect();
-    if let Origin::Stage(parent) = base(stages, at, &bases[at]) {
+        stages[at].instructions.iter().flat_map(|instruction| needs_of(names, stages, at, instruction)).collect();
+    if let Origin::Stage(parent) = base(names, stages, at, &bases[at]) {
         needs.push(parent);
         for instruction in &stages[parent].instructions {
             if let Act::OnBuild(trigger) = &instruction.act
                 && let Ok(fired) = decode::trigger(&trigger.text)
             {
-                needs.extend(needs_of(stages, at, &fired));
+                needs.extend(needs_of(names, stages, at, &fired));
             }
         }
     }
@@ -87,12 +100,12 @@ pub fn needs(dockerfile: &Dockerfile, bases: &[String], at: usize) -> Vec<usize>
 }
 
 /// Returns the stages that `target` needs, itself last, in the order of the file.
-pub fn reachable(dockerfile: &Dockerfile, bases: &[String], target: usize) -> Vec<usize> {
+pub fn reachable(names: &Names<'_>, dockerfile: &Dockerfile, bases: &[String], target: usize) -> Vec<usize> {
     let mut wanted = vec![false; dockerfile.stages.len()];
     let mut pending = vec![target];
     while let Some(at) = pending.pop() {
         if !std::mem::replace(&mut wanted[at], true) {
-            pending.extend(needs(dockerfile, bases, at));
+            pending.extend(needs(names, dockerfile, bases, at));
         }
     }
     (0..wanted.len()).filter(|at| wanted[*at]).collect()
@@ -119,7 +132,7 @@ mod tests {
     fn plan(text: &str, name: Option<&str>) -> Result<Vec<usize>, String> {
         let dockerfile = decode::dockerfile(text).unwrap();
         let bases: Vec<String> = dockerfile.stages.iter().map(|stage| stage.base.clone()).collect();
-        Ok(reachable(&dockerfile, &bases, target(&dockerfile.stages, name)?))
+        Ok(reachable(&Names::new(), &dockerfile, &bases, target(&dockerfile.stages, name)?))
     }
 
     #[test]
@@ -143,7 +156,7 @@ mod tests {
     #[test]
     fn only_an_earlier_stage_can_be_copied_from() {
         let stages = decode::dockerfile("FROM a\nFROM b AS late").unwrap().stages;
-        assert!(from(&stages, 0, "late").unwrap_err().contains("before"));
-        assert_eq!(from(&stages, 0, "busybox"), Ok(Origin::Image("busybox".to_owned())));
+        assert!(from(&Names::new(), &stages, 0, "late").unwrap_err().contains("before"));
+        assert_eq!(from(&Names::new(), &stages, 0, "busybox"), Ok(Origin::Image("busybox".to_owned())));
     }
 }

@@ -39,6 +39,12 @@ pub struct StepOrder {
     pub network: StepNetwork,
     /// Bytes of /dev/shm.
     pub shm_size: u64,
+    /// What it takes its machine for.
+    pub host_name: String,
+    /// All capabilities, no filter, nothing masked.
+    pub privileged: bool,
+    /// Soft and hard limits by name.
+    pub ulimits: BTreeMap<String, (i64, i64)>,
 }
 
 /// A mount of a RUN.
@@ -117,7 +123,8 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
             SandboxMount::Bind { source, target, read_only, propagation: None, recursive: true }
         }
         StepMount::Tmpfs { target, size } => {
-            SandboxMount::Tmpfs { target, size, mode: None, options: Vec::new(), read_only: false }
+            let options = ["exec", "dev"].map(str::to_owned).to_vec();
+            SandboxMount::Tmpfs { target, size, mode: Some(0o1777), options, read_only: false }
         }
     };
     let network = match order.network {
@@ -129,17 +136,17 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
         mount_point: order.mount_point,
         read_only_root: false,
         process: order.process,
-        hostname: HOST_NAME.to_owned(),
+        hostname: order.host_name,
         domainname: None,
         mounts: order.mounts.into_iter().map(mount).collect(),
         namespaces: Namespaces { network, ..Namespaces::default() },
-        privileged: false,
-        capabilities: capabilities::resolve(&[], &[], false).expect("nothing is asked for by name"),
-        seccomp: SeccompRecord::Default,
+        privileged: order.privileged,
+        capabilities: capabilities::resolve(&[], &[], order.privileged).expect("nothing is asked for by name"),
+        seccomp: if order.privileged { SeccompRecord::Unconfined } else { SeccompRecord::Default },
         no_new_privileges: false,
-        mask_paths: true,
+        mask_paths: !order.privileged,
         devices: Vec::new(),
-        rlimits: BTreeMap::new(),
+        rlimits: order.ulimits,
         sysctls: BTreeMap::new(),
         oom_score_adj: None,
         init: false,

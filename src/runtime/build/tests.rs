@@ -199,12 +199,12 @@ fn mistakes_are_told_with_their_line() {
     };
     check(
         "FROM scratch\n\nCOPY ap.py /\n",
-        "Dockerfile:3: `COPY ap.py /`: `ap.py` is not in the build context; near it: `app.py`",
+        "Dockerfile:3: `COPY ap.py /`: \"/ap.py\": not found in the build context; near it: `app.py`",
     );
     check("FROM scratch\nCOPPY a /\n", "Dockerfile:2: `COPPY a /`: unknown instruction: COPPY (did you mean COPY?)");
     check(
-        "FROM scratch\nADD https://example.org/x /\n",
-        "Dockerfile:2: `ADD https://example.org/x /`: ADD from a URL or repository (`https://example.org/x`) is not supported yet",
+        "FROM scratch\nADD --checksum=abc https://example.org/x /\n",
+        "Dockerfile:2: `ADD --checksum=abc https://example.org/x /`: invalid checksum \"abc\": it must be `sha256:` and 64 hexadecimal digits",
     );
     check(
         "FROM scratch\nCOPY --from=0 a /\n",
@@ -237,7 +237,10 @@ fn a_failing_command_is_told_with_its_output() {
     let Some(scratch) = with_busybox(&[("Dockerfile", dockerfile)]) else { return };
     let error = scratch.error();
     assert_eq!(error.exit_code(), Some(127));
-    assert_eq!(error.to_string(), "Dockerfile:3: `RUN echo before; nonsense`: exit code 127 (command not found)");
+    assert_eq!(
+        error.to_string(),
+        "Dockerfile:3: `RUN echo before; nonsense`: process \"/bin/sh -c echo before; nonsense\" did not complete successfully: exit code: 127 (command not found)"
+    );
     assert!(error.output().contains(&"before".to_owned()), "{:?}", error.output());
 }
 
@@ -279,6 +282,9 @@ fn a_step_dies_with_its_builder() {
         mounts: Vec::new(),
         network: crate::build::network::StepNetwork::None,
         shm_size: 1 << 20,
+        host_name: "box".to_owned(),
+        privileged: false,
+        ulimits: BTreeMap::new(),
     };
     let mut command = crate::sys::self_exe::command(&["__run"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -6,18 +6,22 @@ use patterns::{Ignore, clean};
 
 use crate::build::archive;
 use crate::build::cache::Key;
-use crate::build::context::{Selected, Tree};
+use crate::build::context::{Entry, Selected, Tree};
 use crate::build::dockerfile::instruction::{Content, Transfer};
 use crate::build::error::Reason;
+use crate::build::execute::Runner;
+use crate::build::fetch::{self, CheckedOut, Fetched};
 use crate::build::hashes::Hashes;
 use crate::build::owner::{self, Owner};
+use crate::build::remote::Remote;
+use crate::build::request::Secret;
 use crate::build::scope::Scope;
 use crate::build::view::View;
 use crate::build::writer::{Ownership, Style, Writer};
 
 /// A COPY or ADD, variables expanded and sources found.
 #[derive(Debug)]
-pub struct Planned {
+pub(super) struct Planned {
     /// The instruction, variables expanded.
     pub transfer: Transfer,
     /// ADD: archives are unpacked.
@@ -33,10 +37,22 @@ pub struct Planned {
 }
 
 #[derive(Debug)]
-struct Found {
-    selected: Selected,
-    /// `--parents`: the folders that are kept below the destination.
-    kept: PathBuf,
+enum Found {
+    /// Of the tree.
+    Here {
+        selected: Selected,
+        /// `--parents`: the path that is kept below the destination.
+        kept: PathBuf,
+    },
+    /// Behind a URL.
+    File(Fetched),
+    /// Of a repository, which is gone with it.
+    Repository(Tree, #[expect(dead_code, reason = "it holds the files")] Box<CheckedOut>),
+}
+
+/// The whole of a tree.
+fn whole() -> Selected {
+    Selected { name: PathBuf::new(), path: PathBuf::from("/") }
 }
 
 /// Expands an instruction's variables.
@@ -59,23 +75,16 @@ pub fn expand(transfer: &Transfer, scope: &Scope) -> Result<Transfer, String> {
     })
 }
 
-/// Finds the sources and the destination of an expanded instruction.
-pub fn plan(transfer: Transfer, add: bool, tree: Tree, working_directory: &str) -> Result<Planned, Reason> {
-    for source in &transfer.sources {
-        let remote = ["http://", "https://", "git@", "git://", "ssh://"].iter().any(|start| source.starts_with(start));
-        if add && remote {
-            return Err(Reason::Unsupported(format!("ADD from a URL or repository (`{source}`)")));
-        }
-        if transfer.parents && source.contains("**") {
-            return Err(Reason::Unsupported("`**` in COPY --parents".to_owned()));
-        }
-    }
+/// Finds the sources and the destination of an expanded instruction; what a URL names is fetched.
+pub(super) fn plan(
+    runner: &Runner<'_>,
+    transfer: Transfer,
+    add: bool,
+    tree: Tree,
+    working_directory: &str,
+) -> Result<Planned, Reason> {
     let written = &transfer.destination;
     let as_folder = written.ends_with('/') || written == "." || written.ends_with("/.") || written.is_empty();
-    if transfer.sources.len() + transfer.contents.len() > 1 && !as_folder {
-        let message = "with more than one source the destination must be a folder and end with a /";
-        return Err(Reason::Syntax(message.to_owned()));
-    }
     let destination = match written.starts_with('/') {
         true => clean(written),
         false => clean(&format!("/{working_directory}/{written}")),
@@ -83,17 +92,50 @@ pub fn plan(transfer: Transfer, add: bool, tree: Tree, working_directory: &str) 
     let exclude = Ignore::from_patterns(&transfer.exclude).map_err(Reason::Syntax)?;
     let mut sources = Vec::new();
     for source in &transfer.sources {
-        // `/./` is where the kept folders begin; without one all of them are kept.
-        let pivot = source.find("/./").map_or(0, |at| source[..at].split('/').filter(|name| !name.is_empty()).count());
-        for selected in tree.select(source)? {
-            let kept = match transfer.parents {
-                true => selected.path.strip_prefix("/").unwrap_or(&selected.path).iter().skip(pivot).collect(),
-                false => PathBuf::new(),
-            };
-            sources.push(Found { selected, kept });
+        if add && let Some(remote) = Remote::parse(source).map_err(Reason::Syntax)? {
+            sources.push(fetch_source(runner, remote, &transfer)?);
+        } else if transfer.parents {
+            let found = tree.select_parents(source)?;
+            sources.extend(found.into_iter().map(|(selected, kept)| Found::Here { selected, kept }));
+        } else {
+            let kept = PathBuf::new;
+            sources.extend(tree.select(source)?.into_iter().map(|selected| Found::Here { selected, kept: kept() }));
         }
     }
     Ok(Planned { add, tree, sources, exclude, destination: PathBuf::from(destination), as_folder, transfer })
+}
+
+/// Fetches what ADD names by a URL.
+fn fetch_source(runner: &Runner<'_>, remote: Remote, transfer: &Transfer) -> Result<Found, Reason> {
+    let rt = runner.job.rt;
+    match remote {
+        Remote::Http(url) => {
+            let expected = transfer.checksum.as_deref().and_then(|text| text.parse().ok());
+            let authorization = authorization(runner, &url);
+            Ok(Found::File(fetch::http(rt, &url, authorization.as_deref(), expected.as_ref())?))
+        }
+        Remote::Git(git) => {
+            let keep = transfer.keep_git_dir.or(git.keep_git_dir).unwrap_or(false);
+            let out = fetch::git(rt, &git, keep, transfer.checksum.as_deref())?;
+            let view = View::new(vec![out.root.clone()]);
+            let tree = Tree { view, ignore: Ignore::default(), keep_owners: true };
+            Ok(Found::Repository(tree, Box::new(out)))
+        }
+    }
+}
+
+/// Returns what the secrets `HTTP_AUTH_HEADER_host` and `HTTP_AUTH_TOKEN_host` say.
+fn authorization(runner: &Runner<'_>, url: &str) -> Option<String> {
+    let host = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let secret = |id: String| {
+        let content = match runner.job.request.secrets.get(&id)? {
+            Secret::Value(content) => content.clone(),
+            Secret::File(path) => std::fs::read(path).ok()?,
+        };
+        String::from_utf8(content).ok().map(|text| text.trim().to_owned())
+    };
+    let header = secret(format!("HTTP_AUTH_HEADER_{host}"));
+    header.or_else(|| secret(format!("HTTP_AUTH_TOKEN_{host}")).map(|token| format!("Bearer {token}")))
 }
 
 impl Planned {
@@ -105,8 +147,14 @@ impl Planned {
             .with(format!("{} {} {chown:?} {chmod:?} {unpack:?}", self.add, self.as_folder))
             .with(self.sources.len().to_string());
         for source in &self.sources {
-            key = key.with(source.kept.as_os_str().as_encoded_bytes());
-            key = self.tree.key(key, &source.selected, &self.exclude, hashes)?;
+            key = match source {
+                Found::Here { selected, kept } => {
+                    let key = key.with(kept.as_os_str().as_encoded_bytes());
+                    self.tree.key(key, selected, &self.exclude, hashes)?
+                }
+                Found::File(file) => key.with(&file.name).with(file.digest.hex()).with(file.modified.to_le_bytes()),
+                Found::Repository(tree, _) => tree.key(key, &whole(), &self.exclude, hashes)?,
+            };
         }
         Ok(contents.iter().fold(key, |key, content| key.with(&content.name).with(&content.data)))
     }
@@ -119,7 +167,16 @@ impl Planned {
         let io = |source| Reason::Io { act: format!("copy to `{}`", self.destination.display()), source };
         let destination = below.resolve(&self.destination).map_err(io)?;
         for source in &self.sources {
-            self.write_source(&mut writer, source, &destination, many, &style)?;
+            match source {
+                Found::Here { selected, kept } => {
+                    self.write_source(&mut writer, (&self.tree, selected, kept), &destination, many, &style)?;
+                }
+                Found::Repository(tree, _) => {
+                    let style = Style { ownership: self.ownership(below, tree)?, ..style.clone() };
+                    self.write_source(&mut writer, (tree, &whole(), Path::new("")), &destination, many, &style)?;
+                }
+                Found::File(file) => self.write_fetched(&mut writer, file, &destination, many, &style)?,
+            }
         }
         for content in &self.transfer.contents {
             let target =
@@ -133,25 +190,52 @@ impl Planned {
 
     fn style(&self, below: &View) -> Result<Style, Reason> {
         let chmod = self.transfer.chmod.as_deref().map(owner::chmod).transpose().map_err(Reason::Syntax)?;
-        let ownership = match &self.transfer.chown {
-            Some(text) => Ownership::Set(owner::owner(below, text).map_err(Reason::Syntax)?),
-            // What comes from the context belongs to root, whoever owns it on the host.
-            None if !self.tree.keep_owners => Ownership::Set(Owner::default()),
-            None => Ownership::Kept,
-        };
-        Ok(Style { ownership, chmod })
+        Ok(Style { ownership: self.ownership(below, &self.tree)?, chmod })
     }
 
-    fn write_source(
+    fn ownership(&self, below: &View, tree: &Tree) -> Result<Ownership, Reason> {
+        Ok(match &self.transfer.chown {
+            Some(text) => Ownership::Set(owner::owner(below, text).map_err(Reason::Syntax)?),
+            // What comes from the context belongs to root, whoever owns it on the host.
+            None if !tree.keep_owners => Ownership::Set(Owner::default()),
+            None => Ownership::Kept,
+        })
+    }
+
+    /// Writes what a URL named: a file for root alone, or the archive's content where that is asked for.
+    fn write_fetched(
         &self,
         writer: &mut Writer,
-        source: &Found,
+        file: &Fetched,
         destination: &Path,
         many: bool,
         style: &Style,
     ) -> Result<(), Reason> {
         let io = |source| Reason::Io { act: format!("copy to `{}`", self.destination.display()), source };
-        let entries = self.tree.walk(&source.selected, &self.exclude)?;
+        let owner = style.parent_owner();
+        if self.transfer.unpack == Some(true)
+            && let Some(kind) = archive::kind(&file.path).map_err(io)?
+        {
+            writer.make_folders(destination, owner).map_err(io)?;
+            let owner = self.transfer.chown.as_ref().map(|_| owner);
+            return archive::unpack(&file.path, kind, destination, writer, owner);
+        }
+        let target = self.file_target(writer, destination, Path::new(&file.name), many, style).map_err(io)?;
+        let mode = style.chmod.as_ref().map_or(0o600, |chmod| chmod.apply(0o600, false));
+        let mut content = std::fs::File::open(&file.path).map_err(io)?;
+        writer.write(&target, &mut content, mode, owner, file.modified).map_err(io)
+    }
+
+    fn write_source(
+        &self,
+        writer: &mut Writer,
+        (tree, selected, kept): (&Tree, &Selected, &Path),
+        destination: &Path,
+        many: bool,
+        style: &Style,
+    ) -> Result<(), Reason> {
+        let io = |source| Reason::Io { act: format!("copy to `{}`", self.destination.display()), source };
+        let entries = tree.walk(selected, &self.exclude)?;
         let Some(first) = entries.first() else { return Ok(()) };
         let owner = style.parent_owner();
         if !first.found.metadata.is_dir() {
@@ -161,14 +245,15 @@ impl Planned {
                 let owner = self.transfer.chown.as_ref().map(|_| owner);
                 return archive::unpack(&first.found.real, kind, destination, writer, owner);
             }
-            let name = if self.transfer.parents { &source.kept } else { &source.selected.name };
+            let name = if self.transfer.parents { kept } else { selected.name.as_path() };
+            self.write_kept(writer, tree, selected, kept, destination, style).map_err(io)?;
             let target =
                 self.file_target(writer, destination, name, many || self.transfer.parents, style).map_err(io)?;
             return writer.copy(first, &target, style, true).map_err(io);
         }
-        let base = destination.join(&source.kept);
-        let parent =
-            if self.as_folder && source.kept.as_os_str().is_empty() { Some(base.as_path()) } else { base.parent() };
+        self.write_kept(writer, tree, selected, kept, destination, style).map_err(io)?;
+        let base = destination.join(kept);
+        let parent = if self.as_folder && kept.as_os_str().is_empty() { Some(base.as_path()) } else { base.parent() };
         if let Some(parent) = parent {
             writer.make_folders(parent, owner).map_err(io)?;
         }
@@ -176,6 +261,33 @@ impl Planned {
             let root = entry.relative.as_os_str().is_empty();
             let target = if root { base.clone() } else { base.join(&entry.relative) };
             writer.copy(entry, &target, style, root).map_err(io)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folders that are kept above a source as they are there.
+    fn write_kept(
+        &self,
+        writer: &mut Writer,
+        tree: &Tree,
+        selected: &Selected,
+        kept: &Path,
+        destination: &Path,
+        style: &Style,
+    ) -> std::io::Result<()> {
+        let depth = kept.components().count();
+        if depth < 2 {
+            return Ok(());
+        }
+        writer.make_folders(destination, style.parent_owner())?;
+        let above: Vec<&Path> = selected.path.ancestors().skip(1).take(depth - 1).collect();
+        let targets: Vec<&Path> = kept.ancestors().skip(1).take(depth - 1).collect();
+        for (path, target) in above.into_iter().zip(targets).rev() {
+            let target = destination.join(target);
+            let Some(found) = tree.view.find(path)?.filter(|found| found.metadata.is_dir()) else { continue };
+            if writer.view().find(&target)?.is_none() {
+                writer.copy(&Entry { relative: target.clone(), found }, &target, style, true)?;
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 pub mod auth;
 pub mod blob;
 pub mod client;
-mod connection;
+pub(crate) mod connection;
 pub mod credentials;
 pub mod endpoint;
 pub mod error;

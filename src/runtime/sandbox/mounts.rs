@@ -120,7 +120,15 @@ fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>) -> Result<(), LaunchError>
         return Ok(());
     }
     let size = spec.shm_size.to_string();
-    put("shm", mount::new("tmpfs", &[("mode", Some("1777")), ("size", Some(&size))], INERT))?;
+    // Where the caller mounts something of its own, ours would only lie beneath.
+    let covered = spec.mounts.iter().any(|mount| {
+        let (SandboxMount::Bind { target, .. } | SandboxMount::Tmpfs { target, .. }) = mount;
+        Path::new(target) == Path::new("/dev/shm")
+    });
+    if !covered {
+        let options = [("source", Some("shm")), ("mode", Some("1777")), ("size", Some(&*size))];
+        put("shm", mount::new("tmpfs", &options, INERT))?;
+    }
     match mount::new("mqueue", &[], INERT) {
         // A kernel without message queues.
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
@@ -195,7 +203,7 @@ fn tmpfs(mount: &SandboxMount, covers: Option<BorrowedFd<'_>>) -> io::Result<Own
     };
     let mut attributes = INERT;
     attributes.set(Attributes::MOUNT_ATTR_RDONLY, *read_only);
-    let mut keys: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut keys: Vec<(&str, Option<&str>)> = vec![("source", Some("tmpfs"))];
     for option in options.iter().flat_map(|option| option.split(',')) {
         match option {
             "" | "rw" | "defaults" => {}

@@ -1,0 +1,151 @@
+//! Images built by the runtime: what the engine is asked for, in the runtime's words.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use orchestrator::engine::error::{EngineError, ErrorKind};
+use orchestrator::engine::image::{BuildSecret, BuildSpec, ImageSummary};
+use orchestrator::engine::progress::ProgressSink;
+use runtime::Runtime;
+use runtime::build::remote::Remote;
+use runtime::build::{self, BuildRequest, DockerfileSource, Secret, Source};
+
+use crate::embedded::images::Sink;
+use crate::embedded::{EmbeddedOptions, errors, summary};
+
+pub(crate) fn build(
+    rt: &Runtime,
+    options: &EmbeddedOptions,
+    spec: &BuildSpec,
+    progress: ProgressSink,
+) -> Result<ImageSummary, EngineError> {
+    let name = spec.tags.first().map_or("image", String::as_str);
+    let request = request(options, spec).map_err(|text| {
+        let resource = format!("image `{name}`");
+        let message = format!("cannot build {resource}: {text}");
+        EngineError::new(ErrorKind::Unsupported, resource, message)
+    })?;
+    build::build(rt, &request, &Sink(progress))
+        .map(|image| summary::image(&image))
+        .map_err(|error| errors::build(name, &error))
+}
+
+/// Puts a build into the runtime's words; fails on what it has no word for.
+fn request(options: &EmbeddedOptions, spec: &BuildSpec) -> Result<BuildRequest, String> {
+    let mut lacking: Vec<&str> = lacking(spec).collect();
+    lacking.extend(spec.unsupported.iter().map(String::as_str));
+    if !lacking.is_empty() {
+        return Err(format!("the embedded builder can't do `{}`", lacking.join("`, `")));
+    }
+    let host = format!("linux/{}", runtime::image::config::host_architecture());
+    if let Some(platform) = spec.platforms.iter().find(|platform| **platform != host) {
+        return Err(format!("this machine builds for `{host}`, not for `{platform}`"));
+    }
+    let dockerfile = match &spec.dockerfile_inline {
+        Some(text) => DockerfileSource::Inline(text.clone()),
+        None => DockerfileSource::Path(spec.dockerfile.clone().unwrap_or_else(|| PathBuf::from("Dockerfile"))),
+    };
+    let contexts = spec.additional_contexts.iter().map(|(name, text)| Ok((name.clone(), source(text)?)));
+    Ok(BuildRequest {
+        dockerfile,
+        contexts: contexts.collect::<Result<_, String>>()?,
+        tags: spec.tags.clone(),
+        args: spec.args.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect(),
+        labels: spec.labels.clone(),
+        target: spec.target.clone(),
+        no_cache: spec.no_cache,
+        no_cache_filter: spec.no_cache_filter.clone(),
+        pull: spec.pull,
+        network: spec.network.clone(),
+        extra_hosts: spec.extra_hosts.clone(),
+        shm_size: spec.shm_size,
+        ulimits: spec.ulimits.clone(),
+        entitlements: spec.entitlements.clone(),
+        privileged: spec.privileged,
+        secrets: spec.secrets.iter().map(|(id, secret)| (id.clone(), self::secret(secret))).collect(),
+        ssh: agents(options, &spec.ssh)?,
+        no_bootstrap: spec.no_bootstrap || options.no_bootstrap,
+        host_ca: options.host_ca,
+        ..BuildRequest::of(source(&spec.context)?)
+    })
+}
+
+/// Reads what a context is: a folder, a URL, `docker-image://REF` or `oci-layout://FOLDER`.
+fn source(text: &str) -> Result<Source, String> {
+    if let Some(reference) = text.strip_prefix("docker-image://") {
+        return Ok(Source::Image(reference.to_owned()));
+    }
+    if let Some(path) = text.strip_prefix("oci-layout://") {
+        let (path, wanted) = match path.split_once('@') {
+            Some((path, digest)) => (path, Some(digest.to_owned())),
+            // A colon behind the last `/` parts the tag.
+            None => match path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+                Some((path, tag)) => (path, Some(tag.to_owned())),
+                None => (path, None),
+            },
+        };
+        return Ok(Source::Layout(PathBuf::from(path), wanted));
+    }
+    let remote = Remote::parse(text).map_err(|message| format!("the context is no URL: {message}"))?;
+    match (remote, Path::new(text)) {
+        (Some(_), _) => Ok(Source::Url(text.to_owned())),
+        (None, path) if path.is_absolute() && path.is_file() => Ok(Source::Archive(path.to_owned())),
+        (None, path) if path.is_absolute() => Ok(Source::Folder(path.to_owned())),
+        (None, _) => Err(format!("the context must be a folder or a URL, not `{text}`")),
+    }
+}
+
+fn secret(secret: &BuildSecret) -> Secret {
+    match secret {
+        BuildSecret::File(path) => Secret::File(path.clone()),
+        BuildSecret::Value(content) => Secret::Value(content.clone()),
+    }
+}
+
+/// Reads `default` and `id=path`.
+fn agents(options: &EmbeddedOptions, entries: &[String]) -> Result<BTreeMap<String, PathBuf>, String> {
+    let agent = |entry: &String| {
+        let (id, path) = entry.split_once('=').map_or((entry.as_str(), ""), |(id, path)| (id, path));
+        let path = match path {
+            "" => options.ssh_agent.clone().ok_or_else(|| {
+                format!(
+                    "ssh agent `{id}` is asked for, but `SSH_AUTH_SOCK` names none: start one by `eval $(ssh-agent)`"
+                )
+            })?,
+            path => PathBuf::from(path),
+        };
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.file_type().is_socket() => Ok((id.to_owned(), path)),
+            Ok(_) => Err(format!(
+                "`{}` of ssh agent `{id}` is no socket: put the key into an agent by `ssh-add`, and name that",
+                path.display()
+            )),
+            Err(error) => Err(format!("cannot reach ssh agent `{id}` at `{}`: {error}", path.display())),
+        }
+    };
+    entries.iter().map(agent).collect()
+}
+
+/// Names what is asked for and the embedded builder has not.
+fn lacking(spec: &BuildSpec) -> impl Iterator<Item = &'static str> + use<> {
+    let on = |value: &Option<String>| value.as_deref().is_some_and(|text| !["false", "0", ""].contains(&text));
+    let asked =
+        [("cache_to", !spec.cache_to.is_empty()), ("check", spec.check), ("push", spec.push), ("sbom", on(&spec.sbom))];
+    asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_is_told_by_its_scheme() {
+        assert_eq!(source("/srv/app"), Ok(Source::Folder("/srv/app".into())));
+        assert_eq!(source("docker-image://alpine:3"), Ok(Source::Image("alpine:3".to_owned())));
+        let layout = Source::Layout("/srv/layout".into(), Some("v1".to_owned()));
+        assert_eq!(source("oci-layout:///srv/layout:v1"), Ok(layout));
+        assert!(matches!(source("https://host/app.git#main"), Ok(Source::Url(_))));
+        assert!(source("app").unwrap_err().contains("`app`"));
+    }
+}

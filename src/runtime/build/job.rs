@@ -1,0 +1,207 @@
+//! One build: read, plan, carry out, put the image into the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use patterns::Ignore;
+
+use crate::Runtime;
+use crate::acquire::{self, AcquireOptions};
+use crate::build::context::Tree;
+use crate::build::dockerfile::decode;
+use crate::build::dockerfile::instruction::Dockerfile;
+use crate::build::error::{BuildError, Place, Reason};
+use crate::build::hashes::Hashes;
+use crate::build::network::BuildNetwork;
+use crate::build::request::{BuildRequest, DockerfileSource, Source};
+use crate::build::sources::{self, Opened};
+use crate::build::{epoch, execute};
+use crate::image::reference::Reference;
+use crate::image::store::{self, Image};
+use crate::progress::Reporter;
+
+/// A cell that one of many fills and the others wait for.
+type Cell<T> = Arc<OnceLock<Result<T, Arc<acquire::AcquireError>>>>;
+
+/// All that the steps of one build share.
+pub(super) struct Job<'a> {
+    pub rt: &'a Runtime,
+    pub request: &'a BuildRequest,
+    pub reporter: &'a dyn Reporter,
+    pub dockerfile: Dockerfile,
+    /// Its name for people, and its lines.
+    pub name: String,
+    pub text: String,
+    /// The build context behind its ignore file.
+    pub context: Tree,
+    /// Named contexts.
+    pub contexts: BTreeMap<String, Opened>,
+    pub hashes: Hashes,
+    /// The host's certificate bundle, where RUN needs it.
+    pub bundle: Option<PathBuf>,
+    pub network: BuildNetwork<'a>,
+    /// `SOURCE_DATE_EPOCH`: the time of everything that is made, in seconds.
+    pub epoch: Option<i64>,
+    images: Mutex<HashMap<(String, Option<String>), Cell<Image>>>,
+}
+
+impl Job<'_> {
+    /// Makes the error of one line.
+    pub fn error(&self, line: u32, reason: Reason) -> BuildError {
+        BuildError { place: Some(self.place(line)), reason }
+    }
+
+    fn place(&self, line: u32) -> Place {
+        place(&self.name, &self.text, line)
+    }
+
+    /// Names that stand for a tree of their own.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.contexts.keys().map(String::as_str).collect()
+    }
+
+    /// Gets an image of the store, or into it; the same one is asked for once in a build.
+    pub fn image(&self, reference: &str, platform: Option<&str>) -> Result<Image, Reason> {
+        let name = (reference.to_owned(), platform.map(str::to_owned));
+        let cell = Arc::clone(self.images.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
+        let options = AcquireOptions {
+            platform: platform.map(str::to_owned),
+            no_bootstrap: self.request.no_bootstrap,
+            always_pull: self.request.pull,
+        };
+        let result =
+            cell.get_or_init(|| acquire::acquire(self.rt, reference, &options, self.reporter).map_err(Arc::new));
+        result.clone().map_err(|source| Reason::Base { reference: reference.to_owned(), source })
+    }
+}
+
+fn place(name: &str, text: &str, line: u32) -> Place {
+    let index = usize::try_from(line).unwrap_or(0).saturating_sub(1);
+    let text = text.lines().nth(index).unwrap_or_default().trim().to_owned();
+    Place { dockerfile: name.to_owned(), line, text }
+}
+
+/// Builds an image and puts it into the store. What is cached is not done again.
+pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> Result<Image, BuildError> {
+    let tags: Vec<Reference> = request
+        .tags
+        .iter()
+        .map(|tag| Reference::parse(tag).map_err(|error| BuildError::nowhere(Reason::Store(error.into()))))
+        .collect::<Result<_, _>>()?;
+    let store = |error| BuildError::nowhere(Reason::Store(error));
+    // No layer of ours may be collected before the image has it.
+    let _lease = store::lease(rt).map_err(store)?;
+    let opened = sources::open(rt, request, &request.context, reporter).map_err(BuildError::nowhere)?;
+    let (name, path, text) = read(&opened, request)?;
+    let dockerfile = decode::dockerfile(&text).map_err(|error| BuildError {
+        place: Some(place(&name, &text, error.line)),
+        reason: Reason::Syntax(error.message),
+    })?;
+    check_frontend(&dockerfile, request).map_err(BuildError::nowhere)?;
+    let ignore = opened.folder.as_deref().map_or(Ok(Ignore::default()), |root| ignore(root, path.as_deref()))?;
+    let root = opened.folder.clone().unwrap_or_default();
+    let job = Job {
+        rt,
+        request,
+        reporter,
+        epoch: epoch::of(&dockerfile, request).map_err(BuildError::nowhere)?,
+        dockerfile,
+        name,
+        text,
+        hashes: Hashes::load(rt, &root),
+        context: Tree { ignore, keep_owners: false, ..opened.tree.clone() },
+        contexts: named(rt, request, reporter)?,
+        bundle: crate::build::host_ca::bundle(request.host_ca),
+        network: BuildNetwork::new(rt),
+        images: Mutex::default(),
+    };
+    let result = execute::execute(&job);
+    // What was read stays known after a failed build too. The digests are a convenience: not keeping them is no failure.
+    if let Err(error) = job.hashes.save() {
+        tracing::debug!(%error, "the digests of the context were not kept");
+    }
+    let mut config = result?;
+    config.config.labels.extend(request.labels.clone());
+    store::put(rt, &config.to_json(), &tags).map_err(store)
+}
+
+/// Opens the named contexts, each behind the ignore file of its own.
+fn named(
+    rt: &Runtime,
+    request: &BuildRequest,
+    reporter: &dyn Reporter,
+) -> Result<BTreeMap<String, Opened>, BuildError> {
+    let open = |(name, source): (&String, &Source)| {
+        let mut opened = sources::open(rt, request, source, reporter).map_err(BuildError::nowhere)?;
+        if let Some(root) = opened.folder.clone() {
+            opened.tree.ignore = ignore(&root, None)?;
+        }
+        Ok((sources::normal(name), opened))
+    };
+    request.contexts.iter().map(open).collect()
+}
+
+/// Only the language that is built in is spoken; a frontend is a program that nobody here runs.
+fn check_frontend(dockerfile: &Dockerfile, request: &BuildRequest) -> Result<(), Reason> {
+    let asked = request.args.get("BUILDKIT_SYNTAX").or_else(|| dockerfile.directives.get("syntax"));
+    let Some(frontend) = asked.and_then(|text| text.split_whitespace().next()) else { return Ok(()) };
+    let bare = frontend.trim_start_matches("docker.io/");
+    let name = bare.split(['@', ':']).next().unwrap_or(bare);
+    match ["docker/dockerfile", "docker/dockerfile-upstream"].contains(&name) {
+        true => Ok(()),
+        false => Err(Reason::Frontend(frontend.to_owned())),
+    }
+}
+
+/// Returns the Dockerfile's name for people, its path and its text.
+fn read(context: &Opened, request: &BuildRequest) -> Result<(String, Option<PathBuf>, String), BuildError> {
+    let path = match &request.dockerfile {
+        DockerfileSource::Inline(text) => return Ok(("Dockerfile".to_owned(), None, text.clone())),
+        DockerfileSource::Path(path) => path,
+    };
+    let full = match (&context.folder, path.is_absolute()) {
+        (Some(root), false) => root.join(path),
+        (Some(_) | None, _) => path.clone(),
+    };
+    let full = inside(&request.context, context, full)?;
+    let bytes = std::fs::read(&full).map_err(|source| {
+        let path = full.clone();
+        BuildError::nowhere(match source.kind() {
+            ErrorKind::NotFound => Reason::NoDockerfile { path },
+            _ => Reason::Dockerfile { path, source },
+        })
+    })?;
+    Ok((path.display().to_string(), Some(full), String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// A Dockerfile of a tree that was fetched must not lead out of it.
+fn inside(source: &Source, context: &Opened, path: PathBuf) -> Result<PathBuf, BuildError> {
+    let (Some(root), false) = (&context.folder, matches!(source, Source::Folder(_))) else { return Ok(path) };
+    let Ok(relative) = path.strip_prefix(root) else { return Ok(path) };
+    let resolved = crate::build::view::View::new(vec![root.clone()]).resolve(relative);
+    let resolved = resolved.map_err(|source| BuildError::nowhere(Reason::Dockerfile { path: path.clone(), source }))?;
+    Ok(root.join(resolved.strip_prefix("/").unwrap_or(&resolved)))
+}
+
+/// `<Dockerfile>.dockerignore` counts before the context's own.
+pub(super) fn ignore(root: &Path, dockerfile: Option<&Path>) -> Result<Ignore, BuildError> {
+    let beside = dockerfile.map(|path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dockerignore");
+        PathBuf::from(name)
+    });
+    for path in beside.into_iter().chain([root.join(".dockerignore")]) {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                return Ignore::parse(&text).map_err(|message| {
+                    BuildError::nowhere(Reason::Syntax(format!("`{}`: {message}", path.display())))
+                });
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(BuildError::nowhere(Reason::Context { path, source })),
+        }
+    }
+    Ok(Ignore::default())
+}

@@ -22,6 +22,7 @@ mod scenarios {
     pub mod exec;
     pub mod logs;
     pub mod network;
+    pub mod plan;
     pub mod restart;
     pub mod up;
     pub mod wrong_input;

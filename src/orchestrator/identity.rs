@@ -26,6 +26,8 @@ pub const SLUG: &str = "com.docker.compose.slug";
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// Hash of the contents of configs and secrets that a container was given copies of; no label of Docker Compose's.
 pub const FILES_HASH: &str = "motet.files-hash";
+/// What a container was made from, as JSON: it tells what has changed since. No label of Docker Compose's.
+pub const MADE_FROM: &str = "motet.made-from";
 /// Id of the image that a container was made from.
 pub const IMAGE: &str = "com.docker.compose.image";
 /// Version of the tool that made it.
@@ -125,6 +127,11 @@ pub fn image_labels(project: &str, service: &str) -> BTreeMap<String, String> {
 /// Returns the hash that says whether a container still is what the file asks for.
 pub fn service_hash(project: &Project, service: &str) -> String {
     encode::service_hash(project, service)
+}
+
+/// Returns what the containers of a service are made from, as JSON.
+pub fn made_from(project: &Project, service: &str) -> String {
+    encode::hashed_service(project, service)
 }
 
 /// Returns the hash of a network of the project.

@@ -1,10 +1,10 @@
 //! `create`: as `up`, but nothing is started.
 
-use orchestrator::operations::up::{UpOptions, dry_run, up};
+use orchestrator::operations::up::{UpOptions, up};
 
 use crate::app::{App, Warnings};
-use crate::commands::host_files;
 use crate::commands::up::Making;
+use crate::commands::{host_files, plan};
 use crate::error::CommandError;
 
 /// Create the containers without starting them
@@ -24,8 +24,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     let options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
     if app.settings.dry_run {
-        app.printer.data(dry_run(engine, &loaded.project, &options).await?.trim_end());
-        return Ok(());
+        return plan::show(app, &loaded, &options).await.map(drop);
     }
     app.run(Some(&loaded), |events| up(engine, &loaded.project, &options, events)).await?;
     Ok(())

@@ -20,6 +20,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod one;
 pub(crate) mod pause;
+pub(crate) mod plan;
 pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod pull;
@@ -87,6 +88,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Create and start the services
     Up(Box<up::Args>),
+    /// Show what `up` would do, and why
+    Plan(Box<plan::Args>),
     /// Stop and remove the containers and networks
     Down(down::Args),
     /// List the containers
@@ -160,6 +163,7 @@ impl Verb {
     /// Does it.
     pub(crate) async fn run(self, app: &App) -> Result<(), CommandError> {
         match self {
+            Self::Plan(args) => plan::run(*args, app).await,
             Self::Up(args) => up::run(*args, app).await,
             Self::Down(args) => down::run(args, app).await,
             Self::Ps(args) => ps::run(args, app).await,

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use orchestrator::engine::container::{ContainerState, ContainerSummary, Health, OpenPort};
+use orchestrator::identity;
 use orchestrator::operations::ps::{Replica, list};
 use orchestrator::operations::scope::Scope;
 use serde_json::{Value, json};
@@ -134,7 +135,9 @@ fn print(args: &Args, app: &App, project: &str, shown: &[Replica]) -> Result<(),
 fn row(replica: &Replica, project: &str, now: SystemTime, whole: bool) -> Value {
     let container = &replica.container;
     let command = format!("{:?}", container.command.join(" "));
-    let labels: Vec<String> = container.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    // That one is a document, for ourselves.
+    let told = container.labels.iter().filter(|(key, _)| *key != identity::MADE_FROM);
+    let labels: Vec<String> = told.map(|(key, value)| format!("{key}={value}")).collect();
     let volumes: Vec<&str> = container.volumes.values().map(String::as_str).collect();
     let networks: Vec<&str> = container.networks.keys().map(String::as_str).collect();
     json!({

@@ -170,6 +170,12 @@ fn sorted(value: &Json) -> Json {
 
 /// Returns the config hash of `service`: equal hashes need no new container. Docker Compose has the same.
 pub fn service_hash(project: &Project, service: &str) -> String {
+    let digest = Sha256::digest(hashed_service(project, service).as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the JSON that the config hash of `service` is the hash of: all that a container of it is made from.
+pub fn hashed_service(project: &Project, service: &str) -> String {
     let mut tree = without_extensions("", &project.canonical["services"][service]);
     env_files(&mut tree, &["path", "required", "format"]);
     if let Some(service) = tree.as_object_mut() {
@@ -180,8 +186,7 @@ pub fn service_hash(project: &Project, service: &str) -> String {
             deploy.shift_remove("replicas");
         }
     }
-    let digest = Sha256::digest(escaped(&tree.to_string()).as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    escaped(&tree.to_string())
 }
 
 /// Mappings whose keys the file chooses, so that an `x-` key is a name like any other.

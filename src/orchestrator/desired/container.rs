@@ -20,6 +20,7 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
     let mut mounts = mounts::mounts(project, service);
     mounts.extend(mounted_files);
     let mut labels = identity::container_labels(project, service, 1, hash);
+    labels.insert(identity::MADE_FROM.into(), identity::made_from(project, &service.name));
     if let Some(hash) = files::hash(&files) {
         labels.insert(identity::FILES_HASH.into(), hash);
     }

@@ -4,6 +4,7 @@ use crate::desired::DesiredService;
 use crate::engine::container::{ContainerState, Endpoint, Mount, MountSource, NetworkMode};
 use crate::identity;
 use crate::observed::ObservedContainer;
+use crate::plan::change::changes;
 use crate::plan::step::Cause;
 use crate::plan::up::UpPlanner;
 use crate::plan::waits::Progress;
@@ -19,11 +20,14 @@ pub(crate) fn divergence(
     if matches!(summary.state, ContainerState::Dead { .. }) {
         return Some(Cause::Broken);
     }
+    let spec = service.replica(container.identity.number);
     if container.identity.hash != service.hash {
-        return Some(Cause::ConfigChanged);
+        let before = summary.labels.get(identity::MADE_FROM);
+        let now = spec.labels.get(identity::MADE_FROM);
+        let changes = before.zip(now).map(|(before, now)| changes(before, now)).unwrap_or_default();
+        return Some(Cause::ServiceChanged(changes));
     }
     let contents = summary.labels.get(identity::FILES_HASH);
-    let spec = service.replica(container.identity.number);
     // A container of Docker Compose's has no such label.
     if contents.is_some() && contents != spec.labels.get(identity::FILES_HASH) {
         return Some(Cause::FilesChanged);

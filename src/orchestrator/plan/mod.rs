@@ -4,6 +4,7 @@
 mod plan;
 mod step;
 
+mod change;
 mod containers;
 mod divergence;
 mod images;
@@ -18,6 +19,7 @@ mod up;
 mod volumes;
 mod waits;
 
+pub use change::Change;
 pub use containers::state_word;
 pub use images::{ImageAction, image_actions, propose_images};
 pub use options::{BuildChoice, PullChoice, UpOptions};

@@ -1,6 +1,7 @@
 //! The plan: steps, their causes, and what must come before what. Its text is the golden format of the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -8,6 +9,7 @@ use petgraph::visit::EdgeRef;
 
 use crate::engine::container::{ContainerId, ContainerSpec};
 use crate::event::{Act, ResourceKind};
+use crate::plan::change::Change;
 use crate::plan::step::{Cause, Step};
 
 /// A step's place in its plan.
@@ -179,20 +181,38 @@ impl Plan {
 }
 
 /// `#3 create container web-2 (image changed) after #1, #2`, a line a step.
-impl std::fmt::Display for Plan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Plan {
+    /// Returns a line a step; `place` tells where a change of a service (`services.web`) was written.
+    pub fn describe(&self, place: &dyn Fn(&str, &Change) -> Option<String>) -> String {
         let sorted = self.sorted();
         let number: BTreeMap<StepId, usize> = sorted.iter().enumerate().map(|(index, id)| (*id, index + 1)).collect();
+        let mut text = String::new();
         for id in &sorted {
             let planned = self.step(*id);
-            write!(f, "#{} {} ({})", number[id], planned.step, planned.cause)?;
+            let cause = match (&planned.cause, &planned.path) {
+                (Cause::ServiceChanged(changes), Some(path)) if !changes.is_empty() => {
+                    let placed = |change: &Change| match place(path, change) {
+                        Some(place) => format!("{change}, {place}"),
+                        None => change.to_string(),
+                    };
+                    changes.iter().map(placed).collect::<Vec<_>>().join("; ")
+                }
+                (cause, _) => cause.to_string(),
+            };
+            let _ = write!(text, "#{} {} ({cause})", number[id], planned.step);
             let mut before: Vec<usize> = self.predecessors(*id).iter().map(|(on, _)| number[on]).collect();
             before.sort_unstable();
             for (index, on) in before.into_iter().enumerate() {
-                write!(f, "{}#{on}", if index == 0 { " after " } else { ", " })?;
+                let _ = write!(text, "{}#{on}", if index == 0 { " after " } else { ", " });
             }
-            writeln!(f)?;
+            text.push('\n');
         }
-        Ok(())
+        text
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe(&|_, _| None))
     }
 }

@@ -6,6 +6,7 @@ use crate::engine::image::{BuildSpec, PullSpec};
 use crate::engine::network::NetworkSpec;
 use crate::engine::volume::VolumeSpec;
 use crate::event::{Act, ResourceKind};
+use crate::plan::change::Change;
 use crate::plan::plan::StepId;
 
 /// One act.
@@ -156,6 +157,8 @@ pub enum Cause {
     Requested,
     /// The file asks for something else than it was made from.
     ConfigChanged,
+    /// The file asks for a service other than the one that it was made from; what differs, if that is known.
+    ServiceChanged(Vec<Change>),
     /// The content of a config or secret is another one now.
     FilesChanged,
     /// Its image is another one now.
@@ -285,6 +288,11 @@ impl std::fmt::Display for Cause {
             Self::ScaledDown => f.write_str("scaled down"),
             Self::Requested => f.write_str("requested"),
             Self::ConfigChanged => f.write_str("configuration changed"),
+            Self::ServiceChanged(changes) if changes.is_empty() => f.write_str("configuration changed"),
+            Self::ServiceChanged(changes) => {
+                let list: Vec<String> = changes.iter().map(Change::to_string).collect();
+                f.write_str(&list.join(", "))
+            }
             Self::FilesChanged => f.write_str("a config or secret changed"),
             Self::ImageChanged => f.write_str("image changed"),
             Self::ImageMayChange => f.write_str("image may change"),

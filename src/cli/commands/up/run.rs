@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use orchestrator::operations::up::{UpOptions, UpReport, dry_run, up};
+use orchestrator::operations::up::{UpOptions, UpReport, up};
 
 use crate::app::{App, Warnings};
 use crate::args::moment::parse_grace;
 use crate::commands::up::attached::{self, Ending};
 use crate::commands::up::choice::Making;
-use crate::commands::{host_files, services, watch};
+use crate::commands::{host_files, plan, services, watch};
 use crate::error::{CommandError, LoadedProject};
 use crate::print::logs::LogDress;
 
@@ -108,8 +108,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     host_files::check(app, &loaded)?;
     let engine = app.engine()?;
     if app.settings.dry_run {
-        app.printer.data(dry_run(engine, &loaded.project, &options).await?.trim_end());
-        return Ok(());
+        return plan::show(app, &loaded, &options).await.map(drop);
     }
     if args.detach || args.wait || args.no_start {
         let report = app.run(Some(&loaded), |events| up(engine, &loaded.project, &options, events)).await?;

@@ -46,13 +46,13 @@ async fn a_changed_configuration_replaces_only_its_service() {
         .plan(
             &project,
             &UpOptions::default(),
-            expect![[r#"
-        #1 create container shop-db-1 as 000000000001_shop-db-1 (configuration changed)
-        #2 stop container shop-db-1 (replaced) after #1
-        #3 remove container shop-db-1 (replaced) after #2
-        #4 rename container shop-db-1 (replaced) after #3
-        #5 start container shop-db-1 (created) after #4
-    "#]],
+            expect![[r##"
+                #1 create container shop-db-1 as 000000000001_shop-db-1 (text Service { name: "db", image: Some("po... -> Service { name: "db", image: Some("po...)
+                #2 stop container shop-db-1 (replaced) after #1
+                #3 remove container shop-db-1 (replaced) after #2
+                #4 rename container shop-db-1 (replaced) after #3
+                #5 start container shop-db-1 (created) after #4
+            "##]],
         )
         .await;
     let keep = UpOptions { no_recreate: true, ..UpOptions::default() };
@@ -81,19 +81,19 @@ async fn the_old_one_goes_on_until_what_the_new_one_waits_for_is_there() {
         .plan(
             &project,
             &UpOptions::default(),
-            expect![[r#"
-        #1 create container shop-db-1 as 000000000001_shop-db-1 (configuration changed)
-        #2 stop container shop-db-1 (replaced) after #1
-        #3 remove container shop-db-1 (replaced) after #2
-        #4 rename container shop-db-1 (replaced) after #3
-        #5 start container shop-db-1 (created) after #4
-        #6 wait until db is healthy (needed by web) after #5
-        #7 create container shop-web-1 as 000000000002_shop-web-1 (configuration changed)
-        #8 stop container shop-web-1 (replaced) after #6, #7
-        #9 remove container shop-web-1 (replaced) after #8
-        #10 rename container shop-web-1 (replaced) after #9
-        #11 start container shop-web-1 (created) after #6, #10
-    "#]],
+            expect![[r##"
+                #1 create container shop-db-1 as 000000000001_shop-db-1 (text Service { name: "db", image: Some("po... -> Service { name: "db", image: Some("po...)
+                #2 stop container shop-db-1 (replaced) after #1
+                #3 remove container shop-db-1 (replaced) after #2
+                #4 rename container shop-db-1 (replaced) after #3
+                #5 start container shop-db-1 (created) after #4
+                #6 wait until db is healthy (needed by web) after #5
+                #7 create container shop-web-1 as 000000000002_shop-web-1 (text Service { name: "web", image: Some("a... -> Service { name: "web", image: Some("a...)
+                #8 stop container shop-web-1 (replaced) after #6, #7
+                #9 remove container shop-web-1 (replaced) after #8
+                #10 rename container shop-web-1 (replaced) after #9
+                #11 start container shop-web-1 (created) after #6, #10
+            "##]],
         )
         .await;
     bench.up(&project, &UpOptions::default()).await;
@@ -118,15 +118,15 @@ async fn a_dependant_that_asks_for_it_is_stopped_first_and_started_again() {
         .plan(
             &project,
             &UpOptions::default(),
-            expect![[r#"
-        #1 create container shop-db-1 as 000000000001_shop-db-1 (configuration changed)
-        #2 stop container shop-web-1 (db restarts)
-        #3 stop container shop-db-1 (replaced) after #1, #2
-        #4 remove container shop-db-1 (replaced) after #3
-        #5 rename container shop-db-1 (replaced) after #4
-        #6 start container shop-db-1 (created) after #5
-        #7 start container shop-web-1 (db restarts) after #2, #6
-    "#]],
+            expect![[r##"
+                #1 create container shop-db-1 as 000000000001_shop-db-1 (text Service { name: "db", image: Some("po... -> Service { name: "db", image: Some("po...)
+                #2 stop container shop-web-1 (db restarts)
+                #3 stop container shop-db-1 (replaced) after #1, #2
+                #4 remove container shop-db-1 (replaced) after #3
+                #5 rename container shop-db-1 (replaced) after #4
+                #6 start container shop-db-1 (created) after #5
+                #7 start container shop-web-1 (db restarts) after #2, #6
+            "##]],
         )
         .await;
     bench.up(&project, &UpOptions::default()).await;
@@ -158,17 +158,17 @@ async fn what_shares_a_network_namespace_goes_before_and_comes_after() {
         .plan(
             &project,
             &UpOptions::default(),
-            expect![[r#"
-        #1 create container shop-web-1 as 000000000001_shop-web-1 (configuration changed)
-        #2 stop container shop-sidecar-1 (replaced)
-        #3 stop container shop-web-1 (replaced) after #1, #2
-        #4 remove container shop-web-1 (replaced) after #3
-        #5 rename container shop-web-1 (replaced) after #4
-        #6 start container shop-web-1 (created) after #5
-        #7 remove container shop-sidecar-1 (replaced) after #2
-        #8 create container shop-sidecar-1 (shares namespaces with web) after #5, #7
-        #9 start container shop-sidecar-1 (created) after #6, #8
-    "#]],
+            expect![[r##"
+                #1 create container shop-web-1 as 000000000001_shop-web-1 (text Service { name: "web", image: Some("a... -> Service { name: "web", image: Some("a...)
+                #2 stop container shop-sidecar-1 (replaced)
+                #3 stop container shop-web-1 (replaced) after #1, #2
+                #4 remove container shop-web-1 (replaced) after #3
+                #5 rename container shop-web-1 (replaced) after #4
+                #6 start container shop-web-1 (created) after #5
+                #7 remove container shop-sidecar-1 (replaced) after #2
+                #8 create container shop-sidecar-1 (shares namespaces with web) after #5, #7
+                #9 start container shop-sidecar-1 (created) after #6, #8
+            "##]],
         )
         .await;
     bench.up(&project, &UpOptions::default()).await;
@@ -287,14 +287,14 @@ async fn a_run_that_was_killed_half_way_is_finished_by_the_next() {
         .plan(
             &project,
             &UpOptions::default(),
-            expect![[r#"
-        #1 remove container 000000000001_shop-web-1 (left by an interrupted run)
-        #2 create container shop-web-1 as 000000000001_shop-web-1 (configuration changed) after #1
-        #3 stop container shop-web-1 (replaced) after #2
-        #4 remove container shop-web-1 (replaced) after #3
-        #5 rename container shop-web-1 (replaced) after #4
-        #6 start container shop-web-1 (created) after #5
-    "#]],
+            expect![[r##"
+                #1 remove container 000000000001_shop-web-1 (left by an interrupted run)
+                #2 create container shop-web-1 as 000000000001_shop-web-1 (text Service { name: "web", image: Some("a... -> Service { name: "web", image: Some("a...) after #1
+                #3 stop container shop-web-1 (replaced) after #2
+                #4 remove container shop-web-1 (replaced) after #3
+                #5 rename container shop-web-1 (replaced) after #4
+                #6 start container shop-web-1 (created) after #5
+            "##]],
         )
         .await;
     // Killed after the old one was removed.

@@ -93,6 +93,7 @@ configs: { motd: { content: hello } }
         com.docker.compose.service=web
         com.docker.compose.version=0.1.0
         motet.files-hash=f08b9d44c621d8532f1a36c34e752c3988dd2b6647e1354a6aff072b88bc0ece
+        motet.made-from={"cap_add":["NET_ADMIN"],"command":["serve","--port","80"],"configs":[{"source":"motd","target":"/etc/motd","mode":"0440"}],"deploy":{"resources":{"limits":{"cpus":0.5,"memory":"67108864"}},"placement":{}},"entrypoint":null,"environment":{"DEBUG":"1","EMPTY":null},"extra_hosts":["gate=host-gateway"],"gpus":[{"count":-1}],"healthcheck":{"test":["CMD-SHELL","curl -f localhost"],"interval":"2s"},"image":"app:1","links":["db:database"],"networks":{"back":{},"front":{"aliases":["www"],"priority":10}},"ports":[{"mode":"ingress","host_ip":"127.0.0.1","target":80,"published":"8080","protocol":"tcp"},{"mode":"ingress","target":90,"published":"9000-9010","protocol":"udp"}],"restart":"on-failure:3","secrets":[{"source":"token","target":"/run/secrets/token"}],"stop_grace_period":"1m30s","tmpfs":["/run:size=64m"],"ulimits":{"nofile":{"soft":1024,"hard":2048}},"volumes":[{"type":"volume","source":"data","target":"/data","read_only":true,"volume":{}},{"type":"bind","source":"/shop/src","target":"/src","bind":{"create_host_path":true}},{"type":"volume","target":"/cache","volume":{}}]}
         DEBUG Some("1")
         EMPTY None
         Mount { source: Volume { name: "shop_data", nocopy: false, subpath: None }, target: "/data", read_only: true }
@@ -208,12 +209,12 @@ async fn a_hash_changes_with_the_file_and_not_with_scale_or_order() {
             &other,
             &UpOptions::default(),
             expect![[r#"
-        #1 create container shop-web-1 as 000000000001_shop-web-1 (configuration changed)
-        #2 stop container shop-web-1 (replaced) after #1
-        #3 remove container shop-web-1 (replaced) after #2
-        #4 rename container shop-web-1 (replaced) after #3
-        #5 start container shop-web-1 (created) after #4
-    "#]],
+                #1 create container shop-web-1 as 000000000001_shop-web-1 (environment.B 2 -> 3)
+                #2 stop container shop-web-1 (replaced) after #1
+                #3 remove container shop-web-1 (replaced) after #2
+                #4 rename container shop-web-1 (replaced) after #3
+                #5 start container shop-web-1 (created) after #4
+            "#]],
         )
         .await;
 }

@@ -1,5 +1,10 @@
 //! A mistake in the user's file, as a value: code, message, span, help.
 
+pub mod explanation;
+mod file_codes;
+mod merge_codes;
+mod rule_codes;
+
 use crate::source::Span;
 
 /// How bad it is.

@@ -10,6 +10,7 @@ pub(crate) mod create;
 pub(crate) mod down;
 pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod host_files;
 pub(crate) mod images;
@@ -155,6 +156,8 @@ pub(crate) enum Verb {
     Watch(watch::Args),
     /// Print the services and their dependencies as a graph
     Viz(viz::Args),
+    /// Explain the code of a mistake, such as E0107
+    Explain(explain::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -197,6 +200,7 @@ impl Verb {
             Self::Port(args) => port::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
             Self::Watch(args) => watch::run(args, app).await,
+            Self::Explain(args) => explain::run(&args, app),
             Self::Version(args) => version::run(&args, app),
         }
     }

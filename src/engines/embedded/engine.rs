@@ -9,12 +9,13 @@ use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
 use orchestrator::engine::hold::Hold;
-use orchestrator::engine::image::{BuildSpec, ImageSummary, PullSpec};
+use orchestrator::engine::image::{BuildSpec, HistoryEntry, ImageSummary, PullSpec, PushSpec, RemovedImage};
 use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
+use orchestrator::engine::usage::DiskUsage;
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use runtime::Runtime;
 use runtime::container::list::Container;
@@ -24,10 +25,11 @@ use runtime::network::{self, NetworkError, NetworkRequest, Pool, ports};
 use runtime::state::network::NetworkRecord;
 use runtime::state::record::{self, RecordError};
 use runtime::volume::{self, VolumeRequest};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
-use crate::embedded::{EmbeddedOptions, acts, attach, build, enter, errors, follow, images, request};
+use crate::embedded::{EmbeddedOptions, acts, attach, build, enter, errors, follow, images, picture, request, usage};
 
 /// The engine over the embedded runtime.
 #[derive(Debug)]
@@ -345,6 +347,59 @@ impl Engine for Embedded {
     async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
         let progress = progress.clone();
         blocking(&self.rt, move |rt| images::load(rt, archive, progress)).await
+    }
+
+    async fn list_images(&self) -> Result<Vec<ImageSummary>, EngineError> {
+        blocking(&self.rt, images::list).await
+    }
+
+    async fn describe_image(&self, reference: &str) -> Result<Value, EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| picture::describe(rt, &reference)).await
+    }
+
+    async fn image_history(&self, reference: &str) -> Result<Vec<HistoryEntry>, EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| picture::history(rt, &reference)).await
+    }
+
+    async fn tag_image(&self, reference: &str, new: &str) -> Result<(), EngineError> {
+        let (reference, new) = (reference.to_owned(), new.to_owned());
+        blocking(&self.rt, move |rt| images::tag(rt, &reference, &new)).await
+    }
+
+    async fn push_image(&self, spec: &PushSpec, progress: &ProgressSink) -> Result<String, EngineError> {
+        let (spec, progress) = (spec.clone(), progress.clone());
+        blocking(&self.rt, move |rt| images::push(rt, &spec, progress)).await
+    }
+
+    async fn resolve_digest(&self, reference: &str) -> Result<String, EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| images::digest(rt, &reference)).await
+    }
+
+    async fn save_images(&self, references: &[String], archive: OwnedFd) -> Result<(), EngineError> {
+        let references = references.to_vec();
+        blocking(&self.rt, move |rt| images::save(rt, &references, archive)).await
+    }
+
+    async fn import_image(
+        &self,
+        archive: OwnedFd,
+        reference: Option<&str>,
+        changes: &[String],
+    ) -> Result<String, EngineError> {
+        let (reference, changes) = (reference.map(str::to_owned), changes.to_vec());
+        blocking(&self.rt, move |rt| images::import(rt, archive, reference.as_deref(), &changes)).await
+    }
+
+    async fn untag_image(&self, reference: &str, force: bool) -> Result<Vec<RemovedImage>, EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| images::untag(rt, &reference, force)).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, EngineError> {
+        blocking(&self.rt, usage::disk_usage).await
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -5,7 +5,9 @@ use std::error::Error;
 use orchestrator::engine::error::{EngineError, ErrorKind, Place};
 use orchestrator::identity;
 use runtime::acquire::AcquireError;
+use runtime::acquire::import::ImportError;
 use runtime::acquire::load::LoadError;
+use runtime::acquire::save::SaveError;
 use runtime::build::BuildError;
 use runtime::build::error::Reason;
 use runtime::cgroup::group::GroupError;
@@ -20,12 +22,14 @@ use runtime::container::rename::RenameError;
 use runtime::container::restart::RestartError;
 use runtime::container::start::StartError;
 use runtime::container::stop::StopError;
+use runtime::image::reference::ReferenceError;
 use runtime::image::store::StoreError;
 use runtime::keeper::launch;
 use runtime::keeper::ready::{FailureKind, is_denied, sentence};
 use runtime::network::ports::PortConflict;
 use runtime::network::{AttachError, NetworkError};
 use runtime::registry::error::PullError;
+use runtime::registry::push::PushError;
 use runtime::state::record::RecordError;
 use runtime::volume::VolumeError;
 use runtime::{OpenError, Runtime};
@@ -278,6 +282,44 @@ pub(crate) fn archive(source: &LoadError) -> EngineError {
         | LoadError::Unpack { .. } => ErrorKind::Failed,
     };
     error(kind, "the image archive".to_owned(), "load", source)
+}
+
+pub(crate) fn reference(text: &str, source: &ReferenceError) -> EngineError {
+    error(ErrorKind::Failed, format!("image `{text}`"), "", source)
+}
+
+pub(crate) fn push(name: &str, source: &PushError) -> EngineError {
+    let kind = match source {
+        PushError::NoImage(_) => ErrorKind::NotFound,
+        PushError::Store(source) => store_kind(source),
+        PushError::Registry(source) => pull_kind(source),
+        PushError::Digest(_) | PushError::Pack(_) | PushError::Changed { .. } => ErrorKind::Failed,
+    };
+    let mut told = error(kind, format!("image `{name}`"), "push", source);
+    told.hints.extend(source.hint());
+    told
+}
+
+pub(crate) fn digest(name: &str, source: &PullError) -> EngineError {
+    let mut told = error(pull_kind(source), format!("image `{name}`"), "ask the registry for", source);
+    told.hints.extend(source.hint());
+    told
+}
+
+pub(crate) fn save(names: &[String], source: &SaveError) -> EngineError {
+    let kind = match source {
+        SaveError::Store(source) => store_kind(source),
+        SaveError::Pack { .. } | SaveError::Write(_) => ErrorKind::Failed,
+    };
+    error(kind, format!("image `{}`", names.join("`, `")), "save", source)
+}
+
+pub(crate) fn change(why: &str) -> EngineError {
+    EngineError::new(ErrorKind::Failed, "the image", format!("cannot change the image as {why}"))
+}
+
+pub(crate) fn import(source: &ImportError) -> EngineError {
+    error(ErrorKind::Failed, "the archive".to_owned(), "import", source)
 }
 
 /// A host port that somebody has: who that is, and where it is another project of ours, what frees the port.

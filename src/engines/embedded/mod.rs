@@ -9,8 +9,10 @@ mod errors;
 mod follow;
 mod images;
 mod moment;
+mod picture;
 mod request;
 mod summary;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -157,6 +157,7 @@ pub(crate) fn image(image: &Image) -> ImageSummary {
     ImageSummary {
         id: image.id.to_string(),
         references: image.references.clone(),
+        digests: image.digests.clone(),
         created: image.created.as_deref().and_then(moment::parse),
         size: image.size,
         labels: config.labels.clone(),
@@ -167,7 +168,6 @@ pub(crate) fn image(image: &Image) -> ImageSummary {
             .is_some_and(|check| !check.test.is_empty() && check.test[0] != "NONE"),
         platform: format!("{}/{}", image.config.os, image.config.architecture),
         command: [&config.entrypoint, &config.cmd].into_iter().flatten().flatten().cloned().collect(),
-        ..ImageSummary::default()
     }
 }
 

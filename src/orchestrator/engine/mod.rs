@@ -13,6 +13,7 @@ pub mod network;
 pub mod occurrence;
 pub mod progress;
 pub mod statistics;
+pub mod usage;
 pub mod volume;
 
 use std::os::fd::OwnedFd;
@@ -33,6 +34,7 @@ use occurrence::{Occurrence, OccurrenceQuery};
 use progress::ProgressSink;
 use serde_json::Value;
 use statistics::{ProcessTable, Statistics};
+use usage::DiskUsage;
 use volume::{VolumeSpec, VolumeSummary};
 
 /// What an engine says of an act that it has not.
@@ -304,6 +306,11 @@ pub trait Engine: Send + Sync {
     async fn untag_image(&self, reference: &str, force: bool) -> Result<Vec<RemovedImage>, EngineError> {
         let _ = force;
         lacks(self, reference, "remove images")
+    }
+
+    /// Tells what takes how much of the disk.
+    async fn disk_usage(&self) -> Result<DiskUsage, EngineError> {
+        lacks(self, "the disk", "tell what takes space")
     }
 
     /// Removes an image by reference; absent is success.

@@ -17,13 +17,14 @@ use crate::image::config::ImageConfig;
 use crate::image::digest::Digest;
 use crate::image::layers;
 use crate::image::manifest::{Descriptor, Document, Index, ManifestError, Platform};
+use crate::image::packed::{self, Packed};
 use crate::image::reference::Reference;
 use crate::image::staging::{self, Staging};
 use crate::image::store::{self, Image, StoreError};
 use crate::progress::{Report, Reporter};
 use crate::snapshot::archive::{Archive, ArchiveError};
 use crate::snapshot::extract::{self, ExtractError, Rules};
-use crate::snapshot::unpack::{self, UnpackError};
+use crate::snapshot::unpack::{self, Digesting, UnpackError};
 
 /// Why an archive can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,8 @@ struct Described {
     /// Members, lowest layer first.
     layers: Vec<String>,
     tags: Vec<String>,
+    /// Where the archive has one, byte for byte.
+    manifest: Option<Vec<u8>>,
 }
 
 /// Longest manifest or config.
@@ -108,20 +111,31 @@ fn docker_archive(staged: &Staging) -> Result<Vec<Described>, LoadError> {
         layers: Option<Vec<String>>,
     }
     let entries: Vec<Entry> = json(staged, "manifest.json")?;
-    let described = |entry: Entry| {
+    let described = |entry: Entry| -> Result<Described, LoadError> {
         Ok(Described {
             config: document(staged, &entry.config)?,
             layers: entry.layers.unwrap_or_default(),
             tags: entry.repo_tags.unwrap_or_default(),
+            manifest: None,
         })
     };
-    entries.into_iter().map(described).collect()
+    let mut found: Vec<Described> = entries.into_iter().map(described).collect::<Result<_, _>>()?;
+    // Of an archive that is a layout too the manifests are kept, so that digests stay; a damaged one is no loss.
+    let layout = if has(staged, "index.json") { oci_layout(staged).unwrap_or_default() } else { Vec::new() };
+    for image in &mut found {
+        image.manifest = layout.iter().find(|other| other.config == image.config).and_then(|it| it.manifest.clone());
+    }
+    Ok(found)
 }
 
 fn oci_layout(staged: &Staging) -> Result<Vec<Described>, LoadError> {
     let index: Index = json(staged, "index.json")?;
     let mut found = Vec::new();
     for entry in &index.manifests {
+        // Attestations are no images.
+        if entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown") {
+            continue;
+        }
         let name = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
         let tag = name.iter().find_map(|key| entry.annotations.get(*key)).filter(|tag| tag.contains(['/', ':']));
         let mut bytes = blob(staged, entry)?;
@@ -136,6 +150,7 @@ fn oci_layout(staged: &Staging) -> Result<Vec<Described>, LoadError> {
             config: blob(staged, &manifest.config)?,
             layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
             tags: tag.cloned().into_iter().collect(),
+            manifest: Some(bytes),
         });
     }
     Ok(found)
@@ -163,7 +178,11 @@ fn put(rt: &Runtime, staged: &Staging, image: &Described, reporter: &dyn Reporte
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("unpacking does not panic"))
     })?;
-    Ok(store::put(rt, &image.config, &tags)?)
+    let put = store::put(rt, &image.config, &tags)?;
+    let Some(manifest) = &image.manifest else { return Ok(put) };
+    let digest = store::put_manifest(rt, manifest)?;
+    tags.iter().try_for_each(|tag| store::tag_pulled(rt, &put.id, tag, Some(&digest)))?;
+    Ok(store::find(rt, &put.id.to_string())?.unwrap_or(put))
 }
 
 fn layer(
@@ -175,11 +194,20 @@ fn layer(
 ) -> Result<(), LoadError> {
     let file = open(staged, member)?;
     let size = file.metadata().map_err(LoadError::Stage)?.len();
-    if layers::find(rt, diff_id).is_none() {
+    let there = layers::find(rt, diff_id).is_some();
+    if !there || packed::find(rt, diff_id).is_none() {
         let failed = |source| LoadError::Unpack { member: member.into(), source };
         let read = |error| failed(UnpackError::Extract(ExtractError::Archive(ArchiveError::Read(error))));
-        let archive = unpack::decompress(file).map_err(read)?;
-        unpack::unpack(rt, archive, Some(diff_id)).map_err(failed)?;
+        let mut source = Digesting::new(&file);
+        let archive = unpack::decompress(&mut source).map_err(read)?;
+        if there {
+            unpack::check(archive, diff_id).map_err(failed)?;
+        } else {
+            unpack::unpack(rt, archive, Some(diff_id)).map_err(failed)?;
+        }
+        io::copy(&mut source, &mut io::sink()).map_err(read)?;
+        let media_type = "application/vnd.oci.image.layer.v1.tar".to_owned();
+        packed::adopt(rt, &file, diff_id, &Packed { digest: source.finish(), size, media_type })?;
     }
     let item = diff_id.hex().chars().take(12).collect();
     reporter.report(Report::Bytes { item, done: size, total: Some(size) });

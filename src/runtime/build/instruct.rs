@@ -234,7 +234,7 @@ fn invocation(run: &Run, shell: &[String]) -> Invocation {
 }
 
 /// Returns the time in the form of image documents, to the second.
-pub(super) fn now() -> String {
+pub fn now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     time(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

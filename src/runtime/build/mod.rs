@@ -3,6 +3,7 @@ mod agent;
 pub mod archive;
 pub mod cache;
 mod cache_mount;
+pub mod change;
 pub mod context;
 pub mod dockerfile;
 mod epoch;
@@ -33,6 +34,7 @@ pub mod writer;
 pub use error::BuildError;
 pub use job::build;
 pub use request::{BuildRequest, DockerfileSource, HostCa, Secret, Source};
+pub use instruct::now;
 
 #[cfg(test)]
 mod tests;

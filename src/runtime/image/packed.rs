@@ -1,7 +1,12 @@
 //! Layers as registries have them: archives by their own digest, kept beside the unpacked layer so that what is pushed or saved
 //! has the digests that it came with.
 
+use std::fs::{File, Permissions};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD};
 
 use crate::Runtime;
 use crate::image::digest::Digest;
@@ -42,6 +47,20 @@ pub fn is_whole(rt: &Runtime, digest: &Digest, size: u64) -> bool {
 pub fn keep(rt: &Runtime, file: &Path, diff_id: &Digest, packed: &Packed) -> Result<(), StoreError> {
     let target = path(rt, &packed.digest);
     std::fs::rename(file, &target).map_err(|source| StoreError::Io { act: "keep", path: target, source })?;
+    note(rt, diff_id, packed)
+}
+
+/// Gives an open file, a whole and checked archive of the layer on the store's file system, a second name where archives are kept.
+pub fn adopt(rt: &Runtime, file: &File, diff_id: &Digest, packed: &Packed) -> Result<(), StoreError> {
+    let target = path(rt, &packed.digest);
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let linked = file.set_permissions(Permissions::from_mode(0o644)).and_then(|()| {
+        match rustix::fs::linkat(CWD, &*nameless, CWD, &target, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    });
+    linked.map_err(|source| StoreError::Io { act: "keep", path: target, source })?;
     note(rt, diff_id, packed)
 }
 

@@ -29,6 +29,8 @@ pub struct Image {
     pub diff_ids: Vec<Digest>,
     /// Every tag that names it, in short form, sorted.
     pub references: Vec<String>,
+    /// `name@sha256:..` of the manifests that it came under or was sent as.
+    pub digests: Vec<String>,
     /// Bytes of its layers' files.
     pub size: u64,
     /// When it was made, as the config says (RFC 3339).
@@ -209,10 +211,18 @@ pub(crate) fn config(rt: &Runtime, id: &Digest) -> Result<ImageConfig, StoreErro
 fn read(rt: &Runtime, id: &Digest, references: &[ReferenceRecord]) -> Result<Image, StoreError> {
     let config = config(rt, id)?;
     let text = id.to_string();
+    let own = || references.iter().filter(|it| it.image == text);
+    let digest = |record: &ReferenceRecord| {
+        let name = Reference::parse(&record.reference).ok()?.name();
+        Some(format!("{name}@{}", record.manifest.as_ref()?))
+    };
+    let mut digests: Vec<String> = own().filter_map(digest).collect();
+    digests.dedup();
     let diff_ids = config.rootfs.diff_ids.clone();
     Ok(Image {
         id: *id,
-        references: references.iter().filter(|it| it.image == text).map(|it| it.reference.clone()).collect(),
+        references: own().map(|it| it.reference.clone()).collect(),
+        digests,
         size: diff_ids.iter().filter_map(|id| layers::find(rt, id)).map(|layer| layer.size).sum(),
         created: config.created.clone(),
         diff_ids,

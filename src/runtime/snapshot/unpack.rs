@@ -34,14 +34,14 @@ const CHUNK: usize = 128 << 10;
 /// Unpacks an uncompressed archive into the store; with `expected`, only if its digest is that.
 pub fn unpack(rt: &Runtime, archive: impl Read, expected: Option<&Digest>) -> Result<Layer, UnpackError> {
     let staged = staging::create(rt).map_err(UnpackError::Stage)?;
-    let digesting = Digesting { inner: archive, hasher: Sha256::new() };
+    let digesting = Digesting::new(archive);
     let mut archive = Archive::new(BufReader::with_capacity(CHUNK, digesting));
     let rules = Rules { whiteouts: true, ..Rules::default() };
     let written = extract::extract(staged.directory.as_fd(), &mut archive, rules)?;
     // The digest is of all bytes, also of those behind the end mark.
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(|e| ExtractError::Archive(ArchiveError::Read(e)))?;
-    let diff_id = Digest::finish(rest.into_inner().hasher);
+    let diff_id = rest.into_inner().finish();
     if let Some(expected) = expected.filter(|expected| **expected != diff_id) {
         return Err(UnpackError::Digest { expected: *expected, found: diff_id });
     }
@@ -95,10 +95,31 @@ fn open<'a>(kind: Kind, source: BufReader<impl Read + 'a>) -> io::Result<Box<dyn
     })
 }
 
+/// Says whether an uncompressed archive has this digest, without unpacking it.
+pub fn check(archive: impl Read, expected: &Digest) -> Result<(), UnpackError> {
+    let mut digesting = Digesting::new(archive);
+    io::copy(&mut digesting, &mut io::sink()).map_err(|e| ExtractError::Archive(ArchiveError::Read(e)))?;
+    let found = digesting.finish();
+    if found == *expected { Ok(()) } else { Err(UnpackError::Digest { expected: *expected, found }) }
+}
+
 /// Digests what is read through it.
-struct Digesting<R> {
+#[derive(Debug)]
+pub struct Digesting<R> {
     inner: R,
     hasher: Sha256,
+}
+
+impl<R> Digesting<R> {
+    /// Starts with nothing read.
+    pub fn new(inner: R) -> Self {
+        Self { inner, hasher: Sha256::new() }
+    }
+
+    /// Returns the digest of what was read.
+    pub fn finish(self) -> Digest {
+        Digest::finish(self.hasher)
+    }
 }
 
 impl<R: Read> Read for Digesting<R> {

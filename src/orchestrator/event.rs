@@ -40,6 +40,7 @@ pub enum Act {
     Remove,
     Recreate,
     Pull,
+    Push,
     Build,
     Wait,
     Kill,

@@ -12,7 +12,7 @@ const PASSES_ARGUMENTS_ON: [&str; 2] = ["exec", "run"];
 /// grammar; `args[0]` is the program.
 pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
     let Some(at) = verb_position(root, &args) else { return args };
-    let Some(verb) = root.find_subcommand(&args[at]) else { return args };
+    let Some(mut verb) = root.find_subcommand(&args[at]) else { return args };
     let passes_on = PASSES_ARGUMENTS_ON.contains(&verb.get_name());
 
     let (mut before, mut after) = (args[..at].to_vec(), vec![args[at].clone()]);
@@ -22,6 +22,14 @@ pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
             after.push(token);
             after.extend(rest);
             break;
+        }
+        // A group of verbs, `image prune`: the options behind are those of the inner one.
+        if let Some(inner) =
+            Some(&token).filter(|token| !is_option(token)).and_then(|token| verb.find_subcommand(token))
+        {
+            verb = inner;
+            after.push(token);
+            continue;
         }
         let own = find(verb, &token);
         let (target, found) = match own {

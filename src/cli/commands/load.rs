@@ -43,10 +43,10 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         .await?;
     for image in images.iter().filter(|_| !args.quiet) {
         // The words that scripts read from `docker load`.
-        match image.references.first() {
-            Some(reference) => app.printer.data(&format!("Loaded image: {reference}")),
-            None => app.printer.data(&format!("Loaded image ID: {}", image.id)),
+        if image.references.is_empty() {
+            app.printer.data(&format!("Loaded image ID: {}", image.id));
         }
+        image.references.iter().for_each(|reference| app.printer.data(&format!("Loaded image: {reference}")));
     }
     Ok(())
 }

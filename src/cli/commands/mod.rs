@@ -13,10 +13,12 @@ pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod host_files;
+pub(crate) mod image;
 pub(crate) mod images;
 pub(crate) mod kill;
 pub(crate) mod listen;
 pub(crate) mod load;
+pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod one;
@@ -25,6 +27,7 @@ pub(crate) mod plan;
 pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
@@ -33,6 +36,7 @@ pub(crate) mod services;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod stop;
+pub(crate) mod system;
 pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod version;
@@ -107,6 +111,8 @@ pub(crate) enum Verb {
     Build(build::Args),
     /// Pull the images
     Pull(pull::Args),
+    /// Push the images
+    Push(push::Args),
     /// Load images from an archive
     Load(load::Args),
     /// Create the containers without starting them
@@ -148,6 +154,14 @@ pub(crate) enum Verb {
     Images(images::Args),
     /// List the volumes
     Volumes(volumes::Args),
+    /// Manage images
+    Image(image::Args),
+    /// Log in to a registry
+    Login(login::Args),
+    /// Forget the login of a registry
+    Logout(login::LogoutArgs),
+    /// Show and free disk space
+    System(system::Args),
     /// Print where a port of a service is published
     Port(port::Args),
     /// List the projects
@@ -188,6 +202,7 @@ impl Verb {
             Self::Exec(args) => exec::run(args, app).await,
             Self::Build(args) => build::run(args, app).await,
             Self::Pull(args) => pull::run(args, app).await,
+            Self::Push(args) => push::run(args, app).await,
             Self::Load(args) => load::run(args, app).await,
             Self::Create(args) => create::run(args, app).await,
             Self::Start(args) => start::run(args, app).await,
@@ -197,6 +212,10 @@ impl Verb {
             Self::Rm(args) => rm::run(args, app).await,
             Self::Config(args) => config::run(*args, app).await,
             Self::Images(args) => images::run(args, app).await,
+            Self::Image(args) => image::run(args, app).await,
+            Self::Login(args) => login::run(args, app).await,
+            Self::Logout(args) => login::logout(args, app).await,
+            Self::System(args) => system::run(args, app).await,
             Self::Port(args) => port::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
             Self::Watch(args) => watch::run(args, app).await,

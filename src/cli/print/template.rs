@@ -84,8 +84,9 @@ fn action(text: &str) -> Result<Part, String> {
     }
 }
 
+/// A field, or one of a field: `Config.Env`.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric())
+    text.split('.').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 fn as_lines(parts: &[Part], rows: &[Value]) -> Result<String, String> {
@@ -118,23 +119,37 @@ fn as_table(parts: &[Part], rows: &[Value], width: Option<usize>) -> Result<Stri
 }
 
 fn value(part: &Part, row: &Value) -> Result<String, String> {
-    let empty = Map::new();
-    let fields = row.as_object().unwrap_or(&empty);
-    let field = |name: &String| {
-        fields.get(name).ok_or_else(|| {
-            let known: Vec<String> = fields.keys().map(|name| format!("`.{name}`")).collect();
-            format!("there is no field `.{name}`; there are {}", known.join(", "))
-        })
-    };
+    let field = |name: &String| name.split('.').try_fold(row, member);
     Ok(match part {
         Part::Text(text) => text.clone(),
-        Part::Field(name) => match field(name)? {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        },
+        Part::Field(name) => go_text(field(name)?),
         Part::Json(None) => row.to_string(),
         Part::Json(Some(name)) => field(name)?.to_string(),
     })
+}
+
+fn member<'v>(value: &'v Value, name: &str) -> Result<&'v Value, String> {
+    let fields = value.as_object();
+    fields.and_then(|fields| fields.get(name)).ok_or_else(|| {
+        let known: Vec<String> = fields.into_iter().flat_map(Map::keys).map(|name| format!("`.{name}`")).collect();
+        format!("there is no field `.{name}`; there are {}", known.join(", "))
+    })
+}
+
+/// As Go prints it: `[a b]`, `map[k:v]`.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(fields) => {
+            let mut pairs: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}:{}", go_text(value))).collect();
+            pairs.sort();
+            format!("map[{}]", pairs.join(" "))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::Runtime;
 use crate::image::digest::Digest;
 use crate::image::reference::{DEFAULT_REGISTRY, Reference};
 use crate::image::store::{self, Image, StoreError};
-use crate::registry::outgoing::{Outgoing, outgoing};
+use crate::registry::outgoing::{Form, Outgoing, outgoing};
 use crate::snapshot::pack::PackError;
 
 /// Why images can't be saved.
@@ -51,7 +51,8 @@ pub fn save(rt: &Runtime, references: &[String], out: impl Write) -> Result<(), 
         let known =
             records.iter().filter(|it| tags.contains(&it.reference)).find_map(|it| it.manifest.as_ref()?.parse().ok());
         let name = tags.first().cloned().unwrap_or_else(|| image.id.to_string());
-        let leaving = outgoing(rt, image, known.as_ref()).map_err(|source| SaveError::Pack { image: name, source })?;
+        let leaving =
+            outgoing(rt, image, known.as_ref(), Form::Oci).map_err(|source| SaveError::Pack { image: name, source })?;
         for blob in leaving.blobs() {
             let path = leaving.file(rt, blob);
             let file = File::open(&path).map_err(|source| StoreError::Io { act: "read", path, source })?;

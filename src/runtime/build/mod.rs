@@ -32,9 +32,9 @@ pub mod view;
 pub mod writer;
 
 pub use error::BuildError;
+pub use instruct::now;
 pub use job::build;
 pub use request::{BuildRequest, DockerfileSource, HostCa, Secret, Source};
-pub use instruct::now;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! has the digests that it came with.
 
 use std::fs::{File, Permissions};
+use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,26 @@ pub struct Packed {
 /// Returns the file that an archive has or would have.
 pub fn path(rt: &Runtime, digest: &Digest) -> PathBuf {
     rt.layout.packed().join(digest.hex())
+}
+
+/// How an archive is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Compression {
+    Gzip,
+    Zstd,
+    None,
+}
+
+/// Tells how a kept archive is packed, by its first bytes.
+pub fn compression(rt: &Runtime, digest: &Digest) -> Compression {
+    let mut start = [0; 4];
+    let read = File::open(path(rt, digest)).and_then(|mut file| file.read_exact(&mut start));
+    match (read, start) {
+        (Ok(()), [0x1f, 0x8b, ..]) => Compression::Gzip,
+        (Ok(()), [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]) => Compression::Zstd,
+        (Ok(()) | Err(_), _) => Compression::None,
+    }
 }
 
 /// Finds the archive that is kept of a layer.

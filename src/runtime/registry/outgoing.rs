@@ -1,14 +1,11 @@
 //! What leaves the store, for a registry or a file: the manifest that the image came with where all of it is there, else a new one.
 
-use std::fs::File;
-use std::io::Read as _;
-
 use serde_json::json;
 
 use crate::Runtime;
 use crate::image::digest::Digest;
 use crate::image::manifest::{Descriptor, Manifest};
-use crate::image::packed::{self, Packed};
+use crate::image::packed::{self, Compression, Packed};
 use crate::image::store::{self, Image, StoreError};
 use crate::snapshot::pack::{self, PackError};
 
@@ -27,15 +24,25 @@ pub struct Outgoing {
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 
+/// Which manifests will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Whatever it came with: registries take both kinds.
+    Any,
+    /// Only OCI's: layouts on disk have no others.
+    Oci,
+}
+
 /// Makes an image ready to leave: every layer has its archive afterwards. `preferred` is the manifest that it is known by.
-pub fn outgoing(rt: &Runtime, image: &Image, preferred: Option<&Digest>) -> Result<Outgoing, PackError> {
+pub fn outgoing(rt: &Runtime, image: &Image, preferred: Option<&Digest>, form: Form) -> Result<Outgoing, PackError> {
     let mut known = store::manifests_of(rt, &image.id)?;
     known.sort_by_key(|(bytes, _)| Some(Digest::of(bytes)) != preferred.copied());
     let whole = |manifest: &Manifest| {
         manifest.layers.len() == image.diff_ids.len()
             && manifest.layers.iter().all(|layer| packed::is_whole(rt, &layer.digest, layer.size))
     };
-    if let Some((bytes, document)) = known.into_iter().find(|(_, document)| whole(document)) {
+    let fits = |bytes: &[u8]| form == Form::Any || media_type(bytes) == OCI;
+    if let Some((bytes, document)) = known.into_iter().find(|(bytes, document)| fits(bytes) && whole(document)) {
         return Ok(Outgoing { digest: Digest::of(&bytes), media_type: media_type(&bytes), manifest: bytes, document });
     }
     let layers = image.diff_ids.iter().map(|id| pack::pack(rt, id)).collect::<Result<Vec<_>, _>>()?;
@@ -87,11 +94,9 @@ fn media_type(bytes: &[u8]) -> String {
 
 /// Told by the first bytes: the kind that it came under may be Docker's, or wrong.
 fn compression(rt: &Runtime, packed: &Packed) -> &'static str {
-    let mut start = [0; 4];
-    let read = File::open(packed::path(rt, &packed.digest)).and_then(|mut file| file.read_exact(&mut start));
-    match (read, start) {
-        (Ok(()), [0x1f, 0x8b, ..]) => "+gzip",
-        (Ok(()), [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]) => "+zstd",
-        (Ok(()) | Err(_), _) => "",
+    match packed::compression(rt, &packed.digest) {
+        Compression::Gzip => "+gzip",
+        Compression::Zstd => "+zstd",
+        Compression::None => "",
     }
 }

@@ -14,7 +14,7 @@ use crate::progress::{Report, Reporter};
 use crate::registry::blob::short;
 use crate::registry::client::Client;
 use crate::registry::error::PullError;
-use crate::registry::outgoing::{self, Outgoing};
+use crate::registry::outgoing::{self, Form, Outgoing};
 use crate::registry::pull;
 use crate::registry::upload::{self, Upload};
 use crate::snapshot::pack::PackError;
@@ -64,7 +64,7 @@ pub fn push(rt: &Runtime, reference: &Reference, reporter: &dyn Reporter) -> Res
     let references = store::references(rt)?;
     let served = references.iter().find(|it| it.reference == text).and_then(|it| it.manifest.as_ref()?.parse().ok());
     reporter.report(Report::Note("preparing".to_owned()));
-    let outgoing = outgoing::outgoing(rt, &image, served.as_ref())?;
+    let outgoing = outgoing::outgoing(rt, &image, served.as_ref(), Form::Any)?;
     let client = Client::origin(reference, &rt.registry)?;
     let siblings = siblings(rt, reference)?;
     pull::runtime()?.block_on(send(rt, &client, &outgoing, &tag, &siblings, reporter))?;

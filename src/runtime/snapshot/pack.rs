@@ -7,11 +7,12 @@ use sha2::{Digest as _, Sha256};
 use crate::Runtime;
 use crate::image::digest::Digest;
 use crate::image::layers;
-use crate::image::packed::{self, Packed};
+use crate::image::packed::{self, Compression, Packed};
 use crate::image::staging;
 use crate::image::store::StoreError;
 use crate::snapshot::diff::{self, DiffError};
 use crate::snapshot::gzip::ParallelGzip;
+use crate::snapshot::unpack::Digesting;
 
 /// Why a layer can't be packed.
 #[derive(Debug, thiserror::Error)]
@@ -35,17 +36,27 @@ pub enum PackError {
 
 /// Returns the layer's archive, made where none is kept.
 pub fn pack(rt: &Runtime, diff_id: &Digest) -> Result<Packed, PackError> {
-    if let Some(packed) = packed::find(rt, diff_id) {
-        return Ok(packed);
-    }
+    let kept = packed::find(rt, diff_id);
+    let plain = match kept {
+        Some(packed) if packed::compression(rt, &packed.digest) != Compression::None => return Ok(packed),
+        Some(packed) => Some(packed::path(rt, &packed.digest)),
+        None => None,
+    };
     let failed = |source| PackError::Write { diff_id: *diff_id, source };
     let staged = staging::create(rt).map_err(failed)?;
     let path = staged.path.join("layer");
     let file = std::fs::File::create_new(&path).map_err(failed)?;
     let counting = Counting { inner: file, hasher: Sha256::new(), size: 0 };
     let mut gzip = ParallelGzip::new(counting).map_err(failed)?;
-    let layer = diff::tar(&layers::directory(rt, diff_id), &mut gzip)?;
-    if layer.diff_id != *diff_id {
+    let found = match &plain {
+        Some(plain) => {
+            let mut digesting = Digesting::new(std::fs::File::open(plain).map_err(failed)?);
+            io::copy(&mut digesting, &mut gzip).map_err(failed)?;
+            digesting.finish()
+        }
+        None => diff::tar(&layers::directory(rt, diff_id), &mut gzip)?.diff_id,
+    };
+    if found != *diff_id {
         return Err(PackError::Lost { diff_id: *diff_id });
     }
     let written = gzip.finish().map_err(failed)?;
@@ -55,6 +66,10 @@ pub fn pack(rt: &Runtime, diff_id: &Digest) -> Result<Packed, PackError> {
         media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
     };
     packed::keep(rt, &path, diff_id, &packed)?;
+    // The same bytes twice would be waste.
+    if let Some(plain) = plain {
+        std::fs::remove_file(&plain).map_err(failed)?;
+    }
     Ok(packed)
 }
 

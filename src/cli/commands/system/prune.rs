@@ -1,0 +1,82 @@
+//! `system prune`: stopped containers, unused networks and images go, and volumes when asked for.
+
+use orchestrator::engine::container::ContainerState;
+
+use crate::app::App;
+use crate::commands::image::{is_confirmed, prune};
+use crate::error::CommandError;
+use crate::print::progress::size;
+
+/// Remove what nothing uses
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also images with a name that no container was made of
+    #[arg(short, long)]
+    all: bool,
+
+    /// Also anonymous volumes that no container has
+    #[arg(long)]
+    volumes: bool,
+
+    /// For images: `until=24h`, `label=KEY[=VALUE]`
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+
+    /// Don't ask
+    #[arg(short, long)]
+    force: bool,
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
+    let images = if args.all { "all images without at least one container" } else { "all dangling images" };
+    let volumes = if args.volumes { "\n  - all anonymous volumes not used by at least one container" } else { "" };
+    let warning = format!(
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container{volumes}\n  - {images}\n"
+    );
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, "system prune", &warning)? {
+        return Ok(());
+    }
+    let engine = app.engine()?;
+    let before = engine.disk_usage().await?;
+    let taken = |usage: &orchestrator::engine::usage::DiskUsage| {
+        let containers: u64 = usage.containers.iter().map(|it| it.size).sum();
+        let volumes: u64 = usage.volumes.iter().map(|it| it.size).sum();
+        usage.layers + usage.cache.size + containers + volumes
+    };
+    let mut gone = Vec::new();
+    for it in &before.containers {
+        let ended = matches!(
+            it.container.state,
+            ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead { .. }
+        );
+        if ended {
+            engine.remove_container(&it.container.id, false).await?;
+            gone.push(it.container.id.0.clone());
+        }
+    }
+    prune::report(app, "Containers", &gone);
+    let mut gone = Vec::new();
+    for network in engine.list_networks(&[]).await?.into_iter().filter(|network| network.endpoints == 0) {
+        match engine.remove_network(&network.name).await {
+            Ok(()) => gone.push(network.name),
+            Err(error) => app.printer.warn(&error.message),
+        }
+    }
+    prune::report(app, "Networks", &gone);
+    if args.volumes {
+        let mut gone = Vec::new();
+        let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit());
+        for volume in engine.disk_usage().await?.volumes {
+            if volume.links == 0 && is_anonymous(&volume.name) {
+                engine.remove_volume(&volume.name).await?;
+                gone.push(volume.name);
+            }
+        }
+        prune::report(app, "Volumes", &gone);
+    }
+    let (removed, _) = prune::prune(&engine, app, args.all, &args.filter).await?;
+    prune::report(app, "Images", &removed);
+    let freed = taken(&before).saturating_sub(taken(&engine.disk_usage().await?));
+    app.printer.data(&format!("Total reclaimed space: {}", size(freed)));
+    Ok(())
+}

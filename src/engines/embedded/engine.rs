@@ -4,8 +4,11 @@ use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
 use orchestrator::engine::Engine;
+use orchestrator::engine::archive::{CopyIn, PathChange, PathStat};
 use orchestrator::engine::attach::{AttachEnd, AttachIo};
-use orchestrator::engine::container::{ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions};
+use orchestrator::engine::container::{
+    CommitSpec, ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions,
+};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
 use orchestrator::engine::hold::Hold;
@@ -29,7 +32,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
-use crate::embedded::{EmbeddedOptions, acts, attach, build, enter, errors, follow, images, picture, request, usage};
+use crate::embedded::{EmbeddedOptions, acts, attach, build, enter, errors, files, follow, images, picture, request, usage};
 
 /// The engine over the embedded runtime.
 #[derive(Debug)]
@@ -219,6 +222,36 @@ impl Engine for Embedded {
 
     async fn container_processes(&self, id: &ContainerId, arguments: &[String]) -> Result<ProcessTable, EngineError> {
         acts::processes(&self.rt, id.0.clone(), arguments.to_vec()).await
+    }
+
+    async fn stat_path(&self, id: &ContainerId, path: &str) -> Result<PathStat, EngineError> {
+        files::stat(&self.rt, id.0.clone(), path.to_owned()).await
+    }
+
+    async fn copy_out(&self, id: &ContainerId, path: &str, archive: OwnedFd) -> Result<(), EngineError> {
+        files::copy_out(&self.rt, id.0.clone(), path.to_owned(), archive).await
+    }
+
+    async fn copy_in(
+        &self,
+        id: &ContainerId,
+        path: &str,
+        archive: OwnedFd,
+        options: CopyIn,
+    ) -> Result<(), EngineError> {
+        files::copy_in(&self.rt, id.0.clone(), path.to_owned(), archive, options).await
+    }
+
+    async fn container_changes(&self, id: &ContainerId) -> Result<Vec<PathChange>, EngineError> {
+        files::changes(&self.rt, id.0.clone()).await
+    }
+
+    async fn export_container(&self, id: &ContainerId, archive: OwnedFd) -> Result<(), EngineError> {
+        files::export(&self.rt, id.0.clone(), archive).await
+    }
+
+    async fn commit_container(&self, id: &ContainerId, spec: &CommitSpec) -> Result<String, EngineError> {
+        files::commit(&self.rt, id.0.clone(), spec).await
     }
 
     async fn occurrences(&self, query: OccurrenceQuery) -> Result<mpsc::Receiver<Occurrence>, EngineError> {

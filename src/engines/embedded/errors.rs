@@ -12,6 +12,7 @@ use runtime::build::BuildError;
 use runtime::build::error::Reason;
 use runtime::cgroup::group::GroupError;
 use runtime::container::act::ActError;
+use runtime::container::commit::CommitError;
 use runtime::container::create::CreateError;
 use runtime::container::exec::ExecError;
 use runtime::container::kill::KillError;
@@ -206,6 +207,41 @@ pub(crate) fn act(name: &str, source: &ActError) -> EngineError {
         ActError::Failed { .. } | ActError::Group { .. } | ActError::Io { .. } => ErrorKind::Failed,
     };
     error(kind, container(name), "", source)
+}
+
+/// A path in a container that is not there is a thing of its own that was not found.
+pub(crate) fn path(name: &str, path: &str, source: &ActError) -> EngineError {
+    match source {
+        ActError::Io { source: cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
+            let message = format!("there is no `{path}` in container `{name}`");
+            EngineError::new(ErrorKind::NotFound, container(name), message)
+        }
+        ActError::Io { source: cause, .. } if cause.kind() == std::io::ErrorKind::NotADirectory => {
+            let message = format!("`{path}` in container `{name}` is no folder");
+            EngineError::new(ErrorKind::Failed, container(name), message)
+        }
+        ActError::Find(_)
+        | ActError::NotRunning { .. }
+        | ActError::Unsupported { .. }
+        | ActError::Failed { .. }
+        | ActError::Group { .. }
+        | ActError::Io { .. } => act(name, source),
+    }
+}
+
+pub(crate) fn commit(name: &str, source: &CommitError) -> EngineError {
+    let kind = match source {
+        CommitError::Find(source) => return find(name, source),
+        CommitError::Act(source) => return act(name, source),
+        CommitError::Store(source) => store_kind(source),
+        CommitError::NoImage { .. } => ErrorKind::NotFound,
+        CommitError::Reference(_)
+        | CommitError::Change { .. }
+        | CommitError::Read(_)
+        | CommitError::Keep(_)
+        | CommitError::Io(_) => ErrorKind::Failed,
+    };
+    error(kind, container(name), "make an image of", source)
 }
 
 pub(crate) fn restart(name: &str, source: &RestartError) -> EngineError {

@@ -6,6 +6,7 @@ mod build;
 pub mod engine;
 mod enter;
 mod errors;
+mod files;
 mod follow;
 mod images;
 mod moment;

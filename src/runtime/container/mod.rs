@@ -2,8 +2,12 @@
 
 pub mod act;
 pub mod attach;
+pub mod changes;
+pub mod commit;
+pub mod copy;
 pub mod create;
 pub mod exec;
+pub mod inside;
 pub mod kill;
 pub mod list;
 pub mod logs;

@@ -139,7 +139,8 @@ fn running_init(rt: &Runtime, id: &str) -> Option<ProcessId> {
     }
 }
 
-fn mounts(rt: &Runtime, record: &ContainerRecord, bundle: &Bundle) -> Result<Vec<SandboxMount>, SpecError> {
+/// Returns what is mounted over the root, in order.
+pub fn mounts(rt: &Runtime, record: &ContainerRecord, bundle: &Bundle) -> Result<Vec<SandboxMount>, SpecError> {
     let mut mounts = Vec::new();
     // A container that shares another's network shares what it calls itself and others.
     let names = match &record.network {

@@ -62,15 +62,24 @@ pub fn tar(directory: &Path, out: impl Write) -> Result<Layer, DiffError> {
     let read = |source: Errno| DiffError::Read { path: directory.into(), source: source.into() };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(read)?;
-    let mut writer = Writer {
-        out: Digesting { inner: out, hasher: Sha256::new() },
-        buffer: vec![0; 128 << 10],
-        linked: HashMap::new(),
-        size: 0,
-    };
-    writer.directory(root.as_fd(), Path::new(""))?;
-    writer.out.write_all(&[0; 1024]).and_then(|()| writer.out.flush()).map_err(DiffError::Write)?;
-    Ok(Layer { diff_id: Digest::finish(writer.out.hasher), size: writer.size })
+    tar_tree(root.as_fd(), out)
+}
+
+/// Writes all that is in a directory.
+pub fn tar_tree(directory: BorrowedFd<'_>, out: impl Write) -> Result<Layer, DiffError> {
+    let mut writer = Writer::new(out);
+    writer.directory(directory, Path::new(""))?;
+    writer.finish()
+}
+
+/// Writes what `name` names in a directory, with all that is in it; the directory itself is named `.`.
+pub fn tar_member(parent: BorrowedFd<'_>, name: &Path, out: impl Write) -> Result<Layer, DiffError> {
+    let mut writer = Writer::new(out);
+    let read = |source: Errno| DiffError::Read { path: name.into(), source: source.into() };
+    let stat = place::look(parent, name).map_err(read)?;
+    let stat = stat.ok_or_else(|| read(Errno::NOENT))?;
+    writer.member(parent, name, name, &stat)?;
+    writer.finish()
 }
 
 struct Writer<W> {
@@ -92,6 +101,16 @@ struct Member<'a> {
 }
 
 impl<W: Write> Writer<W> {
+    fn new(out: W) -> Self {
+        let out = Digesting { inner: out, hasher: Sha256::new() };
+        Self { out, buffer: vec![0; 128 << 10], linked: HashMap::new(), size: 0 }
+    }
+
+    fn finish(mut self) -> Result<Layer, DiffError> {
+        self.out.write_all(&[0; 1024]).and_then(|()| self.out.flush()).map_err(DiffError::Write)?;
+        Ok(Layer { diff_id: Digest::finish(self.out.hasher), size: self.size })
+    }
+
     fn directory(&mut self, directory: BorrowedFd<'_>, path: &Path) -> Result<(), DiffError> {
         let read = |source: Errno| DiffError::Read { path: path.into(), source: source.into() };
         let mut names = Vec::new();
@@ -144,8 +163,13 @@ impl<W: Write> Writer<W> {
                         }
                     }
                 }
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                // A program that runs may put something else there meanwhile, such as a FIFO to wait at.
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(read)?;
+                let opened = rustix::fs::fstat(&file).map_err(read)?;
+                if (opened.st_dev, opened.st_ino) != (stat.st_dev, stat.st_ino) {
+                    return Err(DiffError::Changed { path: path.into() });
+                }
                 member.xattrs = xattrs(file.as_fd()).map_err(read)?.0;
                 member.size = stat.st_size.unsigned_abs();
                 self.header(&member)?;

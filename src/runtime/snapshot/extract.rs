@@ -26,6 +26,10 @@ pub struct Rules<'a> {
     pub keep_links: bool,
     /// `/bin`, `/sbin` and `/lib*` are written below `/usr`.
     pub merged_usr: bool,
+    /// A directory never takes the place of something else, nor the other way round: that is an error.
+    pub keep_types: bool,
+    /// All belongs to this user and group, whatever the archive says.
+    pub owner: Option<(u32, u32)>,
     /// Members for which this says so are left out.
     pub leave_out: Option<Choice<'a>>,
 }
@@ -86,6 +90,9 @@ pub fn extract<R: Read>(
         if rules.merged_usr {
             merge_usr(&mut item);
         }
+        if let Some((uid, gid)) = rules.owner {
+            (item.uid, item.gid) = (uid, gid);
+        }
         if rules.leave_out.is_some_and(|leave_out| leave_out(&item.path)) {
             continue;
         }
@@ -126,6 +133,9 @@ impl Filling<'_> {
                 Mark::Gone(gone) => return self.hide(parent.as_fd(), gone, item),
             }
         }
+        if self.rules.keep_types {
+            self.check_type(parent.as_fd(), name_path, item)?;
+        }
         match &item.kind {
             Kind::Directory => self.put_directory(parent.as_fd(), name_path, item),
             Kind::File => {
@@ -165,6 +175,20 @@ impl Filling<'_> {
                 rustix::fs::chmodat(&parent, name_path, mode, AtFlags::empty())
                     .map_err(failed("set the mode of", &item.path))
             }
+        }
+    }
+
+    /// What is there may only be replaced by its like; a link to a directory is one.
+    fn check_type(&self, parent: BorrowedFd<'_>, name: &Path, item: &Item) -> Result<(), ExtractError> {
+        let there = place::look(parent, name).map_err(failed("look at", &item.path))?;
+        let Some(there) = there.map(|stat| FileType::from_raw_mode(stat.st_mode)) else { return Ok(()) };
+        let is_link_to_directory = || there == FileType::Symlink && self.place.existing(&item.path).is_ok();
+        match (&item.kind, there) {
+            (Kind::Directory, FileType::Directory) => Ok(()),
+            (Kind::Directory, _) if is_link_to_directory() => Ok(()),
+            (Kind::Directory, _) => Err(failed("put a folder in place of the file", &item.path)(Errno::NOTDIR)),
+            (_, FileType::Directory) => Err(failed("put a file in place of the folder", &item.path)(Errno::ISDIR)),
+            _ => Ok(()),
         }
     }
 

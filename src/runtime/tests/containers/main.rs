@@ -7,6 +7,7 @@
 
 mod acts;
 mod attached;
+mod files;
 mod scratch;
 
 use std::time::Duration;
@@ -52,6 +53,9 @@ const TESTS: &[Test] = &[
     ("what_was_written_before_is_replayed_once", attached::what_was_written_before_is_replayed_once),
     ("a_terminal_has_the_window_s_size_and_input", attached::a_terminal_has_the_window_s_size_and_input),
     ("a_container_removes_itself", attached::a_container_removes_itself),
+    ("files_go_in_and_out_running_or_not", files::files_go_in_and_out_running_or_not),
+    ("no_link_of_a_container_leads_out", files::no_link_of_a_container_leads_out),
+    ("changes_are_told_exported_and_committed", files::changes_are_told_exported_and_committed),
     ("a_million_lines_are_kept_in_order", a_million_lines_are_kept_in_order),
 ];
 

@@ -16,6 +16,7 @@ mod support {
 
 mod scenarios {
     //! One file a command or a promise.
+    pub mod attributes;
     pub mod build;
     pub mod crash;
     pub mod down;
@@ -23,6 +24,7 @@ mod scenarios {
     pub mod logs;
     pub mod network;
     pub mod plan;
+    pub mod probe;
     pub mod restart;
     pub mod up;
     pub mod wrong_input;

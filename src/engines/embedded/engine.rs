@@ -78,6 +78,19 @@ pub(crate) fn signal_number(name: &str, text: &str) -> Result<i32, EngineError> 
         .map_err(|error| EngineError::new(ErrorKind::Unsupported, errors::container(name), error.to_string()))
 }
 
+/// Addresses are given out by ourselves alone.
+fn check_addresses(spec: &NetworkSpec) -> Result<(), EngineError> {
+    let problem = match (spec.ipam_driver.as_deref(), spec.ipam_options.keys().next()) {
+        (Some(driver), _) if !matches!(driver, "" | "default") => {
+            format!("there is no driver `{driver}` that gives out addresses, only `default`")
+        }
+        (_, Some(option)) => format!("the driver that gives out addresses has no option `{option}`"),
+        (_, None) => return Ok(()),
+    };
+    let message = format!("cannot create network `{}`: {problem}", spec.name);
+    Err(EngineError::new(ErrorKind::Unsupported, format!("network `{}`", spec.name), message))
+}
+
 fn network_request(spec: &NetworkSpec) -> NetworkRequest {
     let pool = |pool: &orchestrator::engine::network::AddressPool| Pool {
         subnet: pool.subnet.clone(),
@@ -295,6 +308,7 @@ impl Engine for Embedded {
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
+        check_addresses(spec)?;
         let request = network_request(spec);
         blocking(&self.rt, move |rt| {
             let failed = |error: NetworkError| errors::network(&request.name, "create", &error);

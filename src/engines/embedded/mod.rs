@@ -3,6 +3,7 @@
 mod acts;
 mod attach;
 mod build;
+mod cdi;
 pub mod engine;
 mod enter;
 mod errors;

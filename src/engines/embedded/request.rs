@@ -3,24 +3,28 @@
 use std::path::PathBuf;
 
 use orchestrator::engine::container::{
-    BlockLimits, ContainerSpec, Endpoint, FileContent, FileMount, Healthcheck, Limits, Logging, Mount, MountSource,
-    NetworkMode, PortBinding, RestartPolicy,
+    ContainerSpec, Endpoint, FileContent, FileMount, Healthcheck, Limits, Logging, Mount, MountSource, NetworkMode,
+    PortBinding, RestartPolicy,
 };
 use orchestrator::engine::error::{EngineError, ErrorKind};
+use runtime::cgroup;
 use runtime::container::request::{
     ContainerRequest, FileContent as Content, FileRequest, HealthcheckRequest, MountRequest, MountSourceRequest,
-    NetworkModeRequest,
+    NetworkModeRequest, VolumesFrom,
 };
 use runtime::state::container::{
-    DeviceRecord, EndpointRequest, LimitsRecord, LogRecord, PortRecord, Protocol, RestartRecord, SeccompRecord,
-    SecurityRecord,
+    BlockRecord, DeviceRecord, EndpointRequest, LimitsRecord, LogRecord, PortRecord, Protocol, RestartRecord,
+    SeccompRecord, SecurityRecord,
 };
 
-use crate::embedded::errors;
+use crate::embedded::{cdi, errors};
 
-/// What other engines on Linux take without any effect, too, or what only makes things faster or slower.
-const IGNORED: [&str; 7] =
-    ["blkio_config", "cpu_count", "cpu_percent", "cpu_rt_period", "cpu_rt_runtime", "isolation", "runtime"];
+/// What other engines on Linux take without any effect, too.
+const IGNORED: [&str; 3] = ["cpu_count", "cpu_percent", "isolation"];
+/// Names of programs that do what the embedded runtime does.
+const RUNTIMES: [&str; 4] = ["", "runc", "crun", "io.containerd.runc.v2"];
+
+const PROPAGATIONS: [&str; 7] = ["", "private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 struct Refusal<'a> {
     name: &'a str,
@@ -38,7 +42,11 @@ impl Refusal<'_> {
 pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineError> {
     let refuse = Refusal { name: &spec.name };
     check(spec, &refuse)?;
-    Ok(ContainerRequest {
+    let limits = limits(&spec.limits, spec);
+    for name in cgroup::limits::without_effect(&limits) {
+        tracing::warn!("`{name}` of {} has no effect on this host", errors::container(&spec.name));
+    }
+    let mut request = ContainerRequest {
         name: spec.name.clone(),
         image: spec.image.clone(),
         labels: spec.labels.clone(),
@@ -58,7 +66,8 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
         stop_grace: spec.stop_grace_period,
         restart: restart(spec.restart),
         healthcheck: spec.healthcheck.as_ref().map(healthcheck),
-        mounts: spec.mounts.iter().map(mount).collect(),
+        mounts: spec.mounts.iter().map(|it| mount(it, &refuse)).collect::<Result<_, _>>()?,
+        volumes_from: spec.volumes_from.iter().map(|it| volumes_from(it, &refuse)).collect::<Result<_, _>>()?,
         files: spec.files.iter().map(|it| file(it, &refuse)).collect::<Result<_, _>>()?,
         network: network(&spec.network, &refuse)?,
         ports: spec.ports.iter().map(|it| port(it, &refuse)).collect::<Result<_, _>>()?,
@@ -67,7 +76,7 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
         dns_options: spec.dns_opt.clone(),
         dns_search: spec.dns_search.clone(),
         security: security(spec, &refuse)?,
-        limits: limits(&spec.limits, spec),
+        limits,
         sysctls: spec.sysctls.clone(),
         ulimits: spec.ulimits.clone(),
         shm_size: spec.shm_size,
@@ -79,13 +88,14 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
         log: log(&spec.logging, &refuse)?,
         stdin_once: spec.stdin_once,
         auto_remove: spec.auto_remove,
-    })
+    };
+    cdi::apply(spec, &mut request).map_err(|problem| refuse.because(problem))?;
+    Ok(request)
 }
 
 fn check(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(), EngineError> {
     let is_ignored = |path: &&String| IGNORED.iter().any(|name| path.rsplit('.').next() == Some(*name));
-    let asked: Vec<String> = spec.unsupported.iter().cloned().chain(lacking(spec).map(str::to_owned)).collect();
-    let (ignored, refused): (Vec<&String>, Vec<&String>) = asked.iter().partition(is_ignored);
+    let (ignored, refused): (Vec<&String>, Vec<&String>) = spec.unsupported.iter().partition(is_ignored);
     if !refused.is_empty() {
         let list: Vec<String> = refused.iter().map(|path| format!("`{path}`")).collect();
         return Err(refuse.because(format_args!("the embedded runtime can't do {}", list.join(", "))));
@@ -93,24 +103,24 @@ fn check(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(), EngineError> 
     for path in ignored {
         tracing::warn!("`{path}` has no effect with the embedded runtime");
     }
+    refuse_the_impossible(spec, refuse)?;
     match spec.userns.as_deref() {
         None | Some("" | "host") => Ok(()),
         Some(other) => Err(refuse.because(format_args!("the user namespace is the host's, not `{other}`"))),
     }
 }
 
-/// Names what is asked for and the embedded runtime has not.
-fn lacking(spec: &ContainerSpec) -> impl Iterator<Item = &'static str> + use<> {
-    let asked = [
-        ("blkio_config", spec.limits.block != BlockLimits::default()),
-        ("cpu_rt_period", spec.limits.cpu_rt_period.is_some()),
-        ("cpu_rt_runtime", spec.limits.cpu_rt_runtime.is_some()),
-        ("gpus", !spec.device_requests.is_empty()),
-        ("runtime", spec.runtime.is_some()),
-        ("storage_opt", !spec.storage_opt.is_empty()),
-        ("volumes_from", !spec.volumes_from.is_empty()),
-    ];
-    asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
+/// Refuses what is asked for and can't be had, with the reason.
+fn refuse_the_impossible(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(), EngineError> {
+    if let Some(other) = spec.runtime.as_deref().filter(|name| !RUNTIMES.contains(name)) {
+        return Err(refuse.because(format_args!("there is no runtime `{other}`: the embedded one is the only one")));
+    }
+    if !spec.storage_opt.is_empty() {
+        return Err(refuse.because(
+            "`storage_opt` needs a file system with project quotas for containers, and the embedded runtime sets none",
+        ));
+    }
+    Ok(())
 }
 
 fn restart(policy: RestartPolicy) -> RestartRecord {
@@ -133,10 +143,33 @@ fn healthcheck(check: &Healthcheck) -> HealthcheckRequest {
     }
 }
 
-fn mount(mount: &Mount) -> MountRequest {
+/// `NAME`, `NAME:ro`, `NAME:rw`.
+fn volumes_from(entry: &str, refuse: &Refusal<'_>) -> Result<VolumesFrom, EngineError> {
+    let (container, mode) = entry.split_once(':').unwrap_or((entry, "rw"));
+    if !matches!(mode, "ro" | "rw" | "z" | "Z") {
+        return Err(refuse.because(format_args!("`volumes_from: {entry}` has the unknown mode `{mode}`")));
+    }
+    Ok(VolumesFrom { container: container.to_owned(), read_only: mode == "ro" })
+}
+
+fn mount(mount: &Mount, refuse: &Refusal<'_>) -> Result<MountRequest, EngineError> {
     let source = match &mount.source {
-        MountSource::Bind { path, create, propagation } => {
-            MountSourceRequest::Bind { path: PathBuf::from(path), create: *create, propagation: propagation.clone() }
+        MountSource::Bind { path, create, propagation, recursive } => {
+            let wrong = |key: &str, text: &str| {
+                refuse.because(format_args!("the mount of `{path}` can't have `{key}: {text}`"))
+            };
+            if let Some(other) = propagation.as_deref().filter(|text| !PROPAGATIONS.contains(text)) {
+                return Err(wrong("propagation", other));
+            }
+            let recursive = match recursive.as_deref() {
+                // Read-only means all of it, as with Docker where the kernel can.
+                None | Some("" | "enabled" | "readonly") => true,
+                Some("disabled") => false,
+                Some("writable") if !mount.read_only => true,
+                Some(other) => return Err(wrong("recursive", other)),
+            };
+            let (path, propagation) = (PathBuf::from(path), propagation.clone());
+            MountSourceRequest::Bind { path, create: *create, propagation, recursive }
         }
         MountSource::Volume { name, nocopy, subpath } => {
             MountSourceRequest::Volume { name: name.clone(), nocopy: *nocopy, subpath: subpath.clone() }
@@ -149,7 +182,7 @@ fn mount(mount: &Mount) -> MountRequest {
             MountSourceRequest::Image { reference: reference.clone(), subpath: subpath.clone() }
         }
     };
-    MountRequest { source, target: mount.target.clone(), read_only: mount.read_only }
+    Ok(MountRequest { source, target: mount.target.clone(), read_only: mount.read_only })
 }
 
 fn file(file: &FileMount, refuse: &Refusal<'_>) -> Result<FileRequest, EngineError> {
@@ -191,14 +224,38 @@ fn endpoint(endpoint: &Endpoint, refuse: &Refusal<'_>) -> Result<EndpointRequest
         Some(text) => text.parse().map(Some).map_err(|_| refuse.because(format_args!("`{text}` is not an address"))),
         None => Ok(None),
     };
+    let mut interface_name = endpoint.interface_name.clone();
+    let mut sysctls = Vec::new();
+    for (key, value) in &endpoint.driver_opts {
+        match key.as_str() {
+            "com.docker.network.endpoint.ifname" => interface_name = interface_name.or_else(|| Some(value.clone())),
+            "com.docker.network.endpoint.sysctls" => {
+                for setting in value.split(',').filter(|setting| !setting.is_empty()) {
+                    let parts = setting.split_once('=');
+                    let of_link = parts.filter(|(name, _)| name.starts_with("net.") && name.contains(".IFNAME."));
+                    let (name, value) = of_link.ok_or_else(|| {
+                        refuse.because(format_args!("`{setting}` is no setting such as net.ipv4.conf.IFNAME.name=1"))
+                    })?;
+                    sysctls.push((name.to_owned(), value.to_owned()));
+                }
+            }
+            other => return Err(refuse.because(format_args!("there is no option `{other}` of a place on a network"))),
+        }
+    }
     Ok(EndpointRequest {
         network: endpoint.network.clone(),
         aliases: endpoint.aliases.clone(),
         ipv4: address(&endpoint.ipv4_address)?,
         ipv6: address(&endpoint.ipv6_address)?,
         mac: endpoint.mac_address.clone(),
-        interface_name: endpoint.interface_name.clone(),
+        interface_name,
         gw_priority: endpoint.gw_priority,
+        link_local: endpoint
+            .link_local_ips
+            .iter()
+            .map(|text| text.parse().map_err(|_| refuse.because(format_args!("`{text}` is not an address"))))
+            .collect::<Result<_, _>>()?,
+        sysctls,
     })
 }
 
@@ -237,6 +294,7 @@ fn security(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<SecurityRecord
         devices: spec
             .devices
             .iter()
+            .filter(|device| !cdi::is_name(&device.source))
             .map(|device| DeviceRecord {
                 source: PathBuf::from(&device.source),
                 target: device.target.clone(),
@@ -285,6 +343,16 @@ fn limits(limits: &Limits, spec: &ContainerSpec) -> LimitsRecord {
         cpu_quota: limits.cpu_quota,
         cpuset: limits.cpuset.clone(),
         pids: limits.pids,
+        cpu_rt_period: limits.cpu_rt_period,
+        cpu_rt_runtime: limits.cpu_rt_runtime,
+        block: BlockRecord {
+            weight: limits.block.weight,
+            weights: limits.block.weight_device.clone(),
+            read_bytes: limits.block.device_read_bps.clone(),
+            write_bytes: limits.block.device_write_bps.clone(),
+            read_operations: limits.block.device_read_iops.clone(),
+            write_operations: limits.block.device_write_iops.clone(),
+        },
         oom_kill_disable: spec.oom_kill_disable,
         parent: spec.cgroup_parent.clone(),
     }
@@ -352,12 +420,12 @@ mod tests {
 
     #[test]
     fn what_can_not_be_done_is_named() {
-        let asked = ContainerSpec { unsupported: vec!["services.web.gpus".into()], ..spec() };
+        let asked = ContainerSpec { unsupported: vec!["services.web.models".into()], ..spec() };
         let error = request(&asked).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unsupported);
         assert_eq!(
             error.message,
-            "cannot create container `shop-web-1`: the embedded runtime can't do `services.web.gpus`"
+            "cannot create container `shop-web-1`: the embedded runtime can't do `services.web.models`"
         );
         let ignored = ContainerSpec { unsupported: vec!["services.web.cpu_count".into()], ..spec() };
         assert!(request(&ignored).is_ok());

@@ -99,7 +99,7 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
         oom_score_adj: service.oom_score_adj,
         oom_kill_disable: service.oom_kill_disable,
         device_requests: limits::device_requests(service),
-        volumes_from: Vec::new(),
+        volumes_from: volumes_from(service),
         storage_opt: service.storage_opt.clone(),
         runtime: service.runtime.clone(),
         auto_remove: false,
@@ -191,20 +191,13 @@ fn restart_policy(service: &Service) -> Result<RestartPolicy, EngineError> {
     }
 }
 
-/// Returns the paths of `volumes_from` entries that can't be shared as mounts of their own.
-pub(crate) fn unshareable_volumes(project: &Project, service: &Service) -> Vec<String> {
-    let shareable = |entry: &str| {
-        let name = entry.split(':').next().unwrap_or(entry);
-        !entry.starts_with("container:")
-            && project.services.get(name).is_some_and(|from| {
-                from.mounts.iter().all(|mount| mount.source.is_some()) && from.volumes_from.is_empty()
-            })
+/// Returns whose volumes are mounted too; another service's is still named `service:NAME`.
+fn volumes_from(service: &Service) -> Vec<String> {
+    let entry = |entry: &String| match entry.strip_prefix("container:") {
+        Some(container) => container.to_owned(),
+        None => format!("service:{entry}"),
     };
-    let indexed = service.volumes_from.iter().enumerate();
-    indexed
-        .filter(|(_, entry)| !shareable(entry))
-        .map(|(index, _)| format!("services.{}.volumes_from[{index}]", service.name))
-        .collect()
+    service.volumes_from.iter().map(entry).collect()
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ fn one_mount(project: &Project, mount: &ModelMount) -> Option<Mount> {
             path: mount.source.clone()?,
             create: mount.bind.as_ref().is_none_or(|bind| bind.create_host_path),
             propagation: mount.bind.as_ref().and_then(|bind| bind.propagation.clone()),
+            recursive: mount.bind.as_ref().and_then(|bind| bind.recursive.clone()),
         },
         MountKind::Volume => match &mount.source {
             None => MountSource::Anonymous { name: None },

@@ -73,6 +73,7 @@ fn endpoints(project: &Project, service: &Service) -> Vec<Endpoint> {
             mac_address: attachment.mac_address.clone().or(own_address),
             driver_opts: attachment.driver_opts.clone(),
             interface_name: attachment.interface_name.clone(),
+            link_local_ips: attachment.link_local_ips.clone(),
             priority: attachment.priority,
             gw_priority: attachment.gw_priority,
         }

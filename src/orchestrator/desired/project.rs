@@ -185,7 +185,6 @@ fn one_service(project: &Project, service: &Service, scale: Option<u32>) -> Resu
     let shared = [&service.network_mode, &service.ipc, &service.pid];
     let mut template = container::container(project, service, &hash)?;
     template.unsupported = unsupported::unsupported(service);
-    template.unsupported.extend(container::unshareable_volumes(project, service));
     Ok(DesiredService {
         name: name.clone(),
         hash,

@@ -12,7 +12,6 @@ pub(crate) fn unsupported(service: &Service) -> Vec<String> {
         ("external_links", !service.external_links.is_empty()),
         ("isolation", service.isolation.as_deref().is_some_and(|isolation| isolation != "default")),
         ("models", !service.models.is_empty()),
-        ("networks.link_local_ips", service.networks.values().any(|network| !network.link_local_ips.is_empty())),
         ("pre_start", !service.pre_start.is_empty()),
         ("use_api_socket", service.use_api_socket),
         ("volumes", service.mounts.iter().any(|mount| unsupported_mount(mount.kind))),

@@ -200,6 +200,8 @@ pub enum MountSource {
         path: String,
         create: bool,
         propagation: Option<String>,
+        /// What is mounted below it: `enabled`, `disabled`, `writable`, `readonly`.
+        recursive: Option<String>,
     },
     Volume {
         name: String,
@@ -273,6 +275,7 @@ pub struct Endpoint {
     pub mac_address: Option<String>,
     pub driver_opts: BTreeMap<String, String>,
     pub interface_name: Option<String>,
+    pub link_local_ips: Vec<String>,
     pub priority: i64,
     pub gw_priority: i64,
 }

@@ -159,6 +159,16 @@ fn resolve_shared(
     {
         *mode = name;
     }
+    for from in &mut spec.volumes_from {
+        // `service:db:ro`: how it is mounted comes last.
+        let (service, mode) = match from.strip_prefix("service:").and_then(|rest| rest.split_once(':')) {
+            Some((service, mode)) => (format!("service:{service}"), format!(":{mode}")),
+            None => (from.clone(), String::new()),
+        };
+        if let Some(name) = resolve("volumes_from", &service) {
+            *from = name + &mode;
+        }
+    }
     for (attribute, mode) in [("ipc", &mut spec.ipc), ("pid", &mut spec.pid)] {
         if let Some(mode) = mode
             && let Some(name) = resolve(attribute, mode)

@@ -46,6 +46,21 @@ pub enum GroupError {
         /// The controller that is missing.
         controller: &'static str,
     },
+    /// A limit is for something that is no block device.
+    #[error("cannot limit block device `{path}`")]
+    BlockDevice {
+        /// What was given.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A group has no such name.
+    #[error("`{name}` can't be the parent of a control group: no `..`")]
+    Parent {
+        /// The name.
+        name: String,
+    },
     /// A device rule is not one.
     #[error("`{rule}` is not a device rule such as `c 1:3 rwm`")]
     Rule {
@@ -73,6 +88,9 @@ fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> GroupErro
 impl Group {
     /// Makes the groups that the limits and the device policy need; undoes them where it fails.
     pub fn create(name: &str, limits: &LimitsRecord, devices: &DevicePolicy) -> Result<Self, GroupError> {
+        if name.split('/').any(|part| part.is_empty() || part == ".." || part == ".") {
+            return Err(GroupError::Parent { name: name.to_owned() });
+        }
         let settings = limits::settings(limits)?;
         let rules = devices.checked()?;
         let group = Self::open(name);

@@ -1,8 +1,10 @@
 //! Limits made files of controllers: which file, and what is written there.
 
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+
 use crate::cgroup::group::GroupError;
 use crate::cgroup::hierarchy::{self, Hierarchy};
-use crate::state::container::LimitsRecord;
+use crate::state::container::{BlockRecord, LimitsRecord};
 
 /// Docker's processor period, microseconds.
 const PERIOD: u64 = 100_000;
@@ -48,11 +50,49 @@ pub(super) fn settings(limits: &LimitsRecord) -> Result<Vec<Setting>, GroupError
     {
         wish.cpu(version("processor time", "cpu")?);
     }
+    if limits.cpu_rt_period.is_some() || limits.cpu_rt_runtime.is_some() {
+        wish.real_time(version("real-time processor time", "cpu")?)?;
+    }
+    if limits.block != BlockRecord::default() {
+        let controller = if hierarchy::of_controller("io").is_some() { "io" } else { "blkio" };
+        wish.block(version("block devices", controller)?)?;
+    }
     if let Some(cpus) = limits.cpuset.as_deref().filter(|cpus| !cpus.is_empty()) {
         version("the processors", "cpuset")?;
         wish.set("cpuset", "cpuset.cpus", cpus);
     }
     Ok(wish.settings)
+}
+
+/// Names what of the limits has no effect on this host, as with Docker: hints, and what v2 has done away with.
+pub fn without_effect(limits: &LimitsRecord) -> Vec<&'static str> {
+    let is_v2 = hierarchy::of_controller("memory").is_some_and(|hierarchy| hierarchy.unified);
+    let has_weights = || match hierarchy::of_controller("blkio") {
+        Some(hierarchy) => WEIGHTS.iter().any(|file| hierarchy.mount.join(file).exists()),
+        // The root of v2 has no weight to look for.
+        None => hierarchy::of_controller("io").is_some(),
+    };
+    let wants_weights = limits.block.weight.is_some() || !limits.block.weights.is_empty();
+    let asked = [
+        ("mem_swappiness", is_v2 && limits.memory_swappiness.is_some()),
+        ("oom_kill_disable", is_v2 && limits.oom_kill_disable),
+        ("blkio_config.weight", wants_weights && !has_weights()),
+    ];
+    asked.into_iter().filter(|(_, is_lost)| *is_lost).map(|(name, _)| name).collect()
+}
+
+/// Of v1: of the scheduler that is there.
+const WEIGHTS: [&str; 2] = ["blkio.weight", "blkio.bfq.weight"];
+
+/// Returns `major:minor` of a block device of the host.
+fn device_number(path: &str) -> Result<String, GroupError> {
+    let failed = |source| GroupError::BlockDevice { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.file_type().is_block_device() {
+        return Err(failed(rustix::io::Errno::NOTBLK.into()));
+    }
+    let number = metadata.rdev();
+    Ok(format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number)))
 }
 
 /// Processes a container may have when nobody says otherwise: enough for any server, and a fork bomb stops there.
@@ -121,6 +161,60 @@ impl Wish<'_> {
             // 0 and -1: unlimited, so no group is needed.
             Some(_) => {}
         }
+    }
+
+    /// Real-time scheduling is shared out in v1 only, by kernels that are built so (sched-rt-group.rst).
+    fn real_time(&mut self, v2: bool) -> Result<(), GroupError> {
+        let of_v1 = hierarchy::of_controller("cpu").filter(|_| !v2);
+        if !of_v1.is_some_and(|hierarchy| hierarchy.mount.join("cpu.rt_runtime_us").exists()) {
+            return Err(GroupError::Unsupported { limit: "real-time processor time", controller: "cpu.rt_runtime_us" });
+        }
+        if let Some(period) = self.limits.cpu_rt_period {
+            self.set("cpu", "cpu.rt_period_us", period);
+        }
+        if let Some(runtime) = self.limits.cpu_rt_runtime {
+            self.set("cpu", "cpu.rt_runtime_us", runtime);
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, v2: bool) -> Result<(), GroupError> {
+        let block = &self.limits.block;
+        if let Some(weight) = block.weight {
+            if v2 {
+                // As runc: 10..1000 onto 1..10000; the scheduler that knows the old scale is told that.
+                self.try_set("io", "io.bfq.weight", weight);
+                let weight = u64::from(weight).clamp(10, 1000);
+                self.try_set("io", "io.weight", format!("default {}", 1 + (weight - 10) * 9999 / 990));
+            } else {
+                WEIGHTS.into_iter().for_each(|file| self.try_set("blkio", file, weight));
+            }
+        }
+        for (path, weight) in &block.weights {
+            let line = format!("{} {weight}", device_number(path)?);
+            if v2 {
+                self.try_set("io", "io.bfq.weight", line);
+            } else {
+                self.try_set("blkio", "blkio.weight_device", &line);
+                self.try_set("blkio", "blkio.bfq.weight_device", line);
+            }
+        }
+        for (rates, key, file) in [
+            (&block.read_bytes, "rbps", "blkio.throttle.read_bps_device"),
+            (&block.write_bytes, "wbps", "blkio.throttle.write_bps_device"),
+            (&block.read_operations, "riops", "blkio.throttle.read_iops_device"),
+            (&block.write_operations, "wiops", "blkio.throttle.write_iops_device"),
+        ] {
+            for (path, rate) in rates {
+                let number = device_number(path)?;
+                if v2 {
+                    self.set("io", "io.max", format!("{number} {key}={rate}"));
+                } else {
+                    self.set("blkio", file, format!("{number} {rate}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn cpu(&mut self, v2: bool) {
@@ -196,6 +290,25 @@ mod tests {
             ("cpu.cfs_quota_us", "150000"),
         ];
         check(&limits, false, &v1);
+    }
+
+    #[test]
+    fn block_devices_are_told_by_number_and_what_is_none_is_refused() {
+        use super::BlockRecord;
+        let of = |path: &str| LimitsRecord {
+            block: BlockRecord { write_bytes: vec![(path.into(), 1 << 20)], ..BlockRecord::default() },
+            ..LimitsRecord::default()
+        };
+        let error = |path: &str| Wish { limits: &of(path), settings: Vec::new() }.block(true).unwrap_err().to_string();
+        assert_eq!(error("/dev/null"), "cannot limit block device `/dev/null`");
+        assert_eq!(error("/dev/nothing-here"), "cannot limit block device `/dev/nothing-here`");
+        let weight = LimitsRecord {
+            block: BlockRecord { weight: Some(500), ..BlockRecord::default() },
+            ..LimitsRecord::default()
+        };
+        let mut wish = Wish { limits: &weight, settings: Vec::new() };
+        wish.block(true).unwrap();
+        assert_eq!(wish.settings[1].value, "default 4950");
     }
 
     #[test]

@@ -12,15 +12,15 @@ use crate::container::merge;
 use crate::container::names;
 use crate::container::populate;
 use crate::container::request::{
-    ContainerRequest, FileContent, FileRequest, MountRequest, MountSourceRequest, NetworkModeRequest,
+    ContainerRequest, FileContent, FileRequest, MountRequest, MountSourceRequest, NetworkModeRequest, VolumesFrom,
 };
 use crate::container::signal::{self, UnknownSignal};
 use crate::image::store::{self, Image, StoreError};
-use crate::network::{self, AttachError, NetworkError, files};
+use crate::network::{self, AttachError, NetworkError, bridge, files};
 use crate::sandbox::capabilities::{self, UnknownCapability};
 use crate::state::container::{
     ContainerRecord, EndpointRequest, MountRecord, MountSourceRecord, NamespaceRecord, NamespacesRecord,
-    NetworkModeRecord, StatusRecord, VERSION,
+    NetworkModeRecord, PortRecord, StatusRecord, VERSION,
 };
 use crate::state::layout::Bundle;
 use crate::state::occurrence;
@@ -122,6 +122,9 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
         record_anonymous(&mut unfinished, &made, mount);
         record.mounts.insert(index, made);
     }
+    for from in &request.volumes_from {
+        inherit(rt, from, &mut record)?;
+    }
     for path in image.config.config.volumes.iter().map(|path| merge::place(path)) {
         if path != "/" && !record.mounts.iter().any(|mount| mount.target == path) {
             let source = MountSourceRequest::Anonymous { name: None };
@@ -218,6 +221,7 @@ fn record(rt: &Runtime, request: &ContainerRequest, image: &Image, id: &str) -> 
         cgroup: namespace(rt, request.cgroup.as_deref())?,
     };
     let network = network(rt, &request.network)?;
+    let ports = ports(rt, request, &network)?;
     let hostname =
         match (&request.hostname, namespaces.uts == NamespaceRecord::Host || network == NetworkModeRecord::Host) {
             (Some(hostname), _) => hostname.clone(),
@@ -253,7 +257,7 @@ fn record(rt: &Runtime, request: &ContainerRequest, image: &Image, id: &str) -> 
         healthcheck: merge::healthcheck(config, request.healthcheck.as_ref()),
         mounts: Vec::new(),
         network,
-        ports: request.ports.clone(),
+        ports,
         exposed: config.exposed_ports.clone(),
         extra_hosts: request.extra_hosts.clone(),
         dns: request.dns.clone(),
@@ -286,6 +290,26 @@ fn namespace(rt: &Runtime, text: Option<&str>) -> Result<NamespaceRecord, Create
     }
 }
 
+/// Returns the ports; where one names no address of the host, that of the network that they lead into.
+fn ports(
+    rt: &Runtime,
+    request: &ContainerRequest,
+    network: &NetworkModeRecord,
+) -> Result<Vec<PortRecord>, CreateError> {
+    let mut ports = request.ports.clone();
+    let NetworkModeRecord::Networks(endpoints) = network else { return Ok(ports) };
+    let mut ordered: Vec<&EndpointRequest> = endpoints.iter().collect();
+    ordered.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.gw_priority));
+    for endpoint in ordered.into_iter().filter(|_| ports.iter().any(|port| port.host_ip.is_none())) {
+        let Some(found) = network::find(rt, &endpoint.network)?.filter(|found| !found.internal) else { continue };
+        if let Some(address) = bridge::host_address(&found) {
+            ports.iter_mut().for_each(|port| port.host_ip = port.host_ip.or(Some(address)));
+        }
+        break;
+    }
+    Ok(ports)
+}
+
 fn network(rt: &Runtime, mode: &NetworkModeRequest) -> Result<NetworkModeRecord, CreateError> {
     Ok(match mode {
         NetworkModeRequest::None => NetworkModeRecord::None,
@@ -300,6 +324,17 @@ fn network(rt: &Runtime, mode: &NetworkModeRequest) -> Result<NetworkModeRecord,
             NetworkModeRecord::Networks(endpoints.iter().map(id).collect::<Result<_, NetworkError>>()?)
         }
     })
+}
+
+/// Takes over what another container has mounted of the host and of volumes, but where this one has a mount of its own.
+fn inherit(rt: &Runtime, from: &VolumesFrom, record: &mut ContainerRecord) -> Result<(), CreateError> {
+    for mount in list::find(rt, &from.container)?.record.mounts {
+        let is_shared = matches!(mount.source, MountSourceRecord::Bind { .. } | MountSourceRecord::Volume { .. });
+        if is_shared && !record.mounts.iter().any(|own| own.target == mount.target) {
+            record.mounts.push(MountRecord { read_only: mount.read_only || from.read_only, ..mount });
+        }
+    }
+    Ok(())
 }
 
 /// Volumes that were made for this container alone go with it when it can't be made.
@@ -319,9 +354,10 @@ fn make_mount(rt: &Runtime, mount: &MountRequest) -> Result<MountRecord, CreateE
         volume::create(rt, &VolumeRequest { name: name.into(), anonymous, ..VolumeRequest::default() })
     };
     let source = match &mount.source {
-        MountSourceRequest::Bind { path, create, propagation } => {
+        MountSourceRequest::Bind { path, create, propagation, recursive } => {
             make_source(path, *create)?;
-            MountSourceRecord::Bind { path: path.clone(), propagation: propagation.clone() }
+            let (propagation, recursive) = (propagation.clone(), *recursive);
+            MountSourceRecord::Bind { path: path.clone(), propagation, recursive }
         }
         MountSourceRequest::Volume { name, nocopy, subpath } => {
             volume(name, false)?;
@@ -343,12 +379,7 @@ fn make_mount(rt: &Runtime, mount: &MountRequest) -> Result<MountRecord, CreateE
         MountSourceRequest::Image { reference, subpath } => {
             let image = store::find(rt, reference)?;
             let image = image.ok_or_else(|| CreateError::NoImage { image: reference.clone() })?;
-            if image.diff_ids.len() != 1 {
-                return Err(CreateError::Unsupported {
-                    what: format!("mounting image `{reference}`"),
-                    why: "only an image of one layer can be mounted",
-                });
-            }
+            store::lower_directories(rt, &image.diff_ids)?;
             let layers = image.diff_ids.iter().map(ToString::to_string).collect();
             MountSourceRecord::Image { layers, subpath: subpath.clone() }
         }
@@ -379,7 +410,7 @@ fn make_file(bundle: &Bundle, file: &FileRequest, index: usize) -> Result<MountR
         FileContent::Path(path) => {
             make_source(path, false)?;
             if as_it_is {
-                let source = MountSourceRecord::Bind { path: path.clone(), propagation: None };
+                let source = MountSourceRecord::Bind { path: path.clone(), propagation: None, recursive: true };
                 return Ok(MountRecord { source, target, read_only: true });
             }
             copy = std::fs::read(path).map_err(|source| CreateError::Io { act: "read", path: path.clone(), source })?;

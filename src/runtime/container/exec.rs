@@ -112,7 +112,7 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         seccomp: security.seccomp.clone(),
         no_new_privileges: security.no_new_privileges,
-        group: spec::group_name(&record.id),
+        group: spec::group_name(&record.id, record.limits.parent.as_deref()),
         env: record.process.env.clone(),
         rlimits: record.ulimits.clone(),
         process: ProcessRecord {

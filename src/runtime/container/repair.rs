@@ -104,7 +104,10 @@ fn kill(init: ProcessId) {
 
 /// Clears away all that a container may have on the host while it runs. Idempotent; goes on past errors.
 pub fn clear_away(rt: &Runtime, id: &str) {
-    if let Err(error) = Group::open(&spec::group_name(id)).remove() {
+    // Without a record (it is half created) there is nothing special to know.
+    let record: Option<ContainerRecord> = record::read(&rt.layout.bundle(id).record()).ok().flatten();
+    let parent = record.as_ref().and_then(|record| record.limits.parent.as_deref());
+    if let Err(error) = Group::open(&spec::group_name(id, parent)).remove() {
         tracing::warn!(error = &error as &dyn Error, "cannot remove the container's group");
     }
     if let Err(error) = ports::unpublish(rt, id) {

@@ -32,6 +32,8 @@ pub struct ContainerRequest {
     pub restart: RestartRecord,
     pub healthcheck: Option<HealthcheckRequest>,
     pub mounts: Vec<MountRequest>,
+    /// Others whose mounts it has, too.
+    pub volumes_from: Vec<VolumesFrom>,
     pub files: Vec<FileRequest>,
     pub network: NetworkModeRequest,
     pub ports: Vec<PortRecord>,
@@ -81,6 +83,15 @@ pub struct MountRequest {
     pub read_only: bool,
 }
 
+/// A container whose mounts another one has, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumesFrom {
+    /// Id or name.
+    pub container: String,
+    /// Not writable here.
+    pub read_only: bool,
+}
+
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the attributes of a mount under their usual names")]
@@ -90,6 +101,8 @@ pub enum MountSourceRequest {
         /// Make a folder where there is nothing.
         create: bool,
         propagation: Option<String>,
+        /// What is mounted below it, too.
+        recursive: bool,
     },
     Volume {
         name: String,

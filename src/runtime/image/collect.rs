@@ -10,7 +10,7 @@ use crate::image::manifest::Document;
 use crate::image::reference::Reference;
 use crate::image::store::{self, StoreError};
 use crate::image::{layers, packed, partial, staging};
-use crate::state::container::ContainerRecord;
+use crate::state::container::{ContainerRecord, MountSourceRecord};
 use crate::state::record;
 
 /// What a removal did.
@@ -94,7 +94,16 @@ fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
             Err(error) => return Err(error),
         }
     }
-    let of_containers = containers(rt)?.into_iter().flat_map(|container| container.layers);
+    let of_containers = containers(rt)?.into_iter().flat_map(|container| {
+        let mounted = container.mounts.into_iter().flat_map(|mount| match mount.source {
+            MountSourceRecord::Image { layers, .. } => layers,
+            MountSourceRecord::Bind { .. }
+            | MountSourceRecord::Volume { .. }
+            | MountSourceRecord::Tmpfs { .. }
+            | MountSourceRecord::File { .. } => Vec::new(),
+        });
+        container.layers.into_iter().chain(mounted)
+    });
     needed.extend(of_containers.map(|layer| layer.trim_start_matches("sha256:").to_owned()));
     let folders = [rt.layout.pins(), rt.layout.layers()];
     let [pins, there] = folders.map(|folder| {

@@ -19,6 +19,7 @@ use crate::sandbox::join::Target;
 use crate::sandbox::launch::{Born, LaunchError, Prepare};
 use crate::state::container::{ContainerRecord, NetworkModeRecord, OpenPortRecord};
 use crate::state::process::ProcessId;
+use crate::volume;
 
 /// A program that runs, with all that serves it.
 #[derive(Debug)]
@@ -75,7 +76,8 @@ pub fn hold(rt: &Runtime, record: &ContainerRecord) -> Result<Held, StartFailure
         held.ports = reserved.open.clone();
         held.reserved = Some(reserved);
     }
-    let group = Group::create(&spec::group_name(&record.id), &record.limits, &spec::device_policy(record));
+    let name = spec::group_name(&record.id, record.limits.parent.as_deref());
+    let group = Group::create(&name, &record.limits, &spec::device_policy(record));
     held.group = Some(group.map_err(|error| {
         let mut failure = StartFailure::of(&cannot_start(record), &error);
         if matches!(error, GroupError::Unsupported { .. }) {
@@ -242,6 +244,9 @@ pub fn let_go(rt: &Runtime, record: &ContainerRecord, held: &mut Held) {
         tracing::warn!(error = &error as &dyn Error, "cannot unpublish");
     }
     held.reserved = None;
+    if let Err(error) = volume::release(rt, record) {
+        tracing::warn!(error = &error as &dyn Error, "cannot release the volumes");
+    }
 }
 
 /// Opens the container's log.

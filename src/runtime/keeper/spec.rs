@@ -1,6 +1,5 @@
 //! Makes the sandbox of a container from its record.
 
-use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::Runtime;
@@ -30,20 +29,16 @@ pub enum SpecError {
         #[source]
         source: volume::VolumeError,
     },
-    #[error("no folder `{subpath}` in `{within}`")]
-    Subpath {
-        subpath: String,
-        within: String,
-        #[source]
-        source: io::Error,
-    },
     #[error("`{subpath}` leads out of `{within}`")]
     Outside { subpath: String, within: String },
 }
 
-/// Returns the name of a container's groups.
-pub fn group_name(id: &str) -> String {
-    format!("motet/{id}")
+/// Returns the name of a container's groups; `parent` is the group that it asked to be in.
+pub fn group_name(id: &str, parent: Option<&str>) -> String {
+    match parent.map(|parent| parent.trim_matches('/')).filter(|parent| !parent.is_empty()) {
+        Some(parent) => format!("{parent}/{id}"),
+        None => format!("motet/{id}"),
+    }
 }
 
 /// Returns what devices a container may use.
@@ -168,17 +163,25 @@ fn bind(source: PathBuf, target: &str, read_only: bool) -> SandboxMount {
 
 fn sandbox_mount(rt: &Runtime, bundle: &Bundle, mount: &MountRecord) -> Result<SandboxMount, SpecError> {
     Ok(match &mount.source {
-        MountSourceRecord::Bind { path, propagation } => SandboxMount::Bind {
+        MountSourceRecord::Bind { path, propagation, recursive } => SandboxMount::Bind {
             source: path.clone(),
             target: mount.target.clone(),
             read_only: mount.read_only,
             propagation: propagation.clone(),
-            recursive: true,
+            recursive: *recursive,
         },
         MountSourceRecord::Volume { name, subpath, .. } => {
-            let source =
-                volume::directory(rt, name).map_err(|source| SpecError::Volume { name: name.clone(), source })?;
-            bind(within(&source, subpath.as_deref(), name)?, &mount.target, mount.read_only)
+            let folder =
+                volume::prepare(rt, name).map_err(|source| SpecError::Volume { name: name.clone(), source })?;
+            match subpath.as_deref().filter(|subpath| !subpath.is_empty()) {
+                None => bind(folder, &mount.target, mount.read_only),
+                Some(subpath) => SandboxMount::Within {
+                    subpath: part(subpath, name)?,
+                    folder,
+                    target: mount.target.clone(),
+                    read_only: mount.read_only,
+                },
+            }
         }
         MountSourceRecord::Tmpfs { size, mode, options } => SandboxMount::Tmpfs {
             target: mount.target.clone(),
@@ -189,22 +192,19 @@ fn sandbox_mount(rt: &Runtime, bundle: &Bundle, mount: &MountRecord) -> Result<S
         },
         MountSourceRecord::File { name } => bind(bundle.files().join(name), &mount.target, mount.read_only),
         MountSourceRecord::Image { layers: diff_ids, subpath } => {
-            // Creation has made sure that it is one.
-            let layer = layers(rt, diff_ids).pop().unwrap_or_default();
-            bind(within(&layer, subpath.as_deref(), "the image")?, &mount.target, true)
+            let subpath = subpath.as_deref().filter(|subpath| !subpath.is_empty());
+            let subpath = subpath.map(|subpath| part(subpath, "the image")).transpose()?;
+            SandboxMount::Layers { layers: layers(rt, diff_ids), subpath, target: mount.target.clone() }
         }
     })
 }
 
-/// Returns a folder inside of `folder`, and none outside, whatever links a container has put there.
-fn within(folder: &Path, subpath: Option<&str>, name: &str) -> Result<PathBuf, SpecError> {
-    let Some(subpath) = subpath.filter(|subpath| !subpath.is_empty()) else { return Ok(folder.into()) };
-    let outside = || SpecError::Outside { subpath: subpath.into(), within: name.into() };
-    if Path::new(subpath).components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(outside());
+/// Returns a path inside of what is mounted, as it is to be looked up there.
+fn part(subpath: &str, within: &str) -> Result<String, SpecError> {
+    let is_inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if Path::new(subpath).components().all(is_inside) {
+        Ok(subpath.to_owned())
+    } else {
+        Err(SpecError::Outside { subpath: subpath.into(), within: within.into() })
     }
-    let error = |source| SpecError::Subpath { subpath: subpath.into(), within: name.into(), source };
-    let root = folder.canonicalize().map_err(error)?;
-    let path = root.join(subpath).canonicalize().map_err(error)?;
-    if path.starts_with(&root) { Ok(path) } else { Err(outside()) }
 }

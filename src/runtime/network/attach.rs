@@ -158,6 +158,8 @@ mod tests {
                 interface: String::new(),
                 names: Vec::new(),
                 up: false,
+                link_local: Vec::new(),
+                sysctls: Vec::new(),
             };
             (network, endpoint)
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
 use rustix::io::Errno;
 
@@ -16,19 +17,61 @@ const MTU_OPTION: &str = "com.docker.network.driver.mtu";
 const NAME_OPTION: &str = "com.docker.network.bridge.name";
 const MASQUERADE_OPTION: &str = "com.docker.network.bridge.enable_ip_masquerade";
 const ICC_OPTION: &str = "com.docker.network.bridge.enable_icc";
+const HOST_OPTION: &str = "com.docker.network.bridge.host_binding_ipv4";
+const PREFIX_OPTION: &str = "com.docker.network.container_iface_prefix";
+const DEFAULT_OPTION: &str = "com.docker.network.bridge.default_bridge";
+const INHIBIT_OPTION: &str = "com.docker.network.bridge.inhibit_ipv4";
+const MODE4_OPTION: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+const MODE6_OPTION: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 const DEFAULT_MTU: u32 = 1500;
 
 /// Returns the name of a network's link; the error says what is wrong with the name asked for.
 pub fn name(id: &str, options: &BTreeMap<String, String>) -> Result<String, String> {
     match options.get(NAME_OPTION) {
         None => Ok(format!("mt-{}", &id[..12])),
-        Some(name)
-            if (1..16).contains(&name.len()) && !name.contains(['/', ' ', ':']) && name != "." && name != ".." =>
-        {
-            Ok(name.clone())
-        }
+        Some(name) if is_link_name(name) => Ok(name.clone()),
         Some(name) => Err(format!("`{name}` can't be the name of a link: 1 to 15 bytes, no blank, `/` or `:`")),
     }
+}
+
+/// Says whether the kernel takes it for the name of a link.
+pub fn is_link_name(name: &str) -> bool {
+    (1..16).contains(&name.len()) && !name.contains(['/', ' ', ':', '%']) && name != "." && name != ".."
+}
+
+/// Checks what a network's options ask for; the error says what is wrong. One that nobody knows is only told.
+pub fn check(options: &BTreeMap<String, String>) -> Result<(), String> {
+    for (key, value) in options {
+        let wrong = |what: &str| Err(format!("`{key}: {value}` is no {what}"));
+        match key.as_str() {
+            MTU_OPTION if value.parse::<u32>().is_err() => return wrong("size of a packet"),
+            MASQUERADE_OPTION | ICC_OPTION if value.parse::<bool>().is_err() => return wrong("`true` or `false`"),
+            HOST_OPTION if value.parse::<IpAddr>().is_err() => return wrong("address"),
+            PREFIX_OPTION if !is_link_name(&format!("{value}00")) => return wrong("beginning of a link's name"),
+            DEFAULT_OPTION | INHIBIT_OPTION if value != "false" => {
+                return Err(format!("the option `{key}` can't be done: a network's link has its gateway's address"));
+            }
+            MODE4_OPTION | MODE6_OPTION if value != "nat" => {
+                return Err(format!(
+                    "the option `{key}` can't be `{value}`: published ports lead in, nothing else does"
+                ));
+            }
+            MTU_OPTION | NAME_OPTION | MASQUERADE_OPTION | ICC_OPTION | HOST_OPTION | PREFIX_OPTION
+            | DEFAULT_OPTION | INHIBIT_OPTION | MODE4_OPTION | MODE6_OPTION => {}
+            _ => tracing::warn!("the network option `{key}` has no effect"),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the host's address that ports are published on when they don't say; `None`: every one.
+pub fn host_address(network: &NetworkRecord) -> Option<IpAddr> {
+    network.options.get(HOST_OPTION)?.parse().ok().filter(|address: &IpAddr| !address.is_unspecified())
+}
+
+/// Returns what the names of its containers' links begin with.
+pub fn interface_prefix(network: &NetworkRecord) -> &str {
+    network.options.get(PREFIX_OPTION).map_or("eth", String::as_str)
 }
 
 /// Says whether its containers' packets leave with the host's address.

@@ -180,6 +180,8 @@ mod tests {
             interface: "eth0".into(),
             names: Vec::new(),
             up: false,
+            link_local: Vec::new(),
+            sysctls: Vec::new(),
         };
         let text = hosts(&container, &[endpoint]);
         let tail: Vec<_> = text.lines().skip(6).collect();

@@ -35,6 +35,8 @@ pub fn plug(rt: &Runtime, network: &NetworkRecord, number: u32, netns: BorrowedF
         interface: "eth0".to_owned(),
         names: Vec::new(),
         up: true,
+        link_local: Vec::new(),
+        sysctls: Vec::new(),
     };
     let plug = Plug { network, endpoint: &endpoint, bridge, is_way_out: true };
     veth::plug(&mut socket, &[plug], netns, false).map_err(kernel("plug in the network of", &name))?;

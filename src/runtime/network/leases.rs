@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::Runtime;
 use crate::network::addresses::{choose_address, mac_of, mac_text, parse_mac};
 use crate::network::attach::AttachError;
+use crate::network::bridge;
 use crate::network::lifecycle::{NetworkError, find, names_in};
 use crate::network::subnet::Subnet;
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
@@ -103,6 +104,11 @@ fn lease_one(
         Some(text) => parse_mac(text).ok_or_else(|| wrong(format!("`{text}` is no hardware address")))?,
         None => mac_of(addresses[0]),
     };
+    let interface = match &request.interface_name {
+        Some(name) if bridge::is_link_name(name) => name.clone(),
+        Some(name) => return Err(wrong(format!("`{name}` can't be the name of a link"))),
+        None => format!("{}{place}", bridge::interface_prefix(&network)),
+    };
     let mut names = vec![container.name.clone()];
     names.extend(request.aliases.iter().cloned());
     names.push(container.id.chars().take(12).collect());
@@ -115,9 +121,11 @@ fn lease_one(
         addresses,
         mac: mac_text(mac),
         host_link: host_link(&container.id, &network.id),
-        interface: request.interface_name.clone().unwrap_or_else(|| format!("eth{place}")),
+        interface,
         names,
         up: old.as_ref().is_some_and(|old| old.up),
+        link_local: request.link_local.clone(),
+        sysctls: request.sysctls.clone(),
     };
     Ok((network, endpoint, old))
 }

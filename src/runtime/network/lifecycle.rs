@@ -24,7 +24,7 @@ pub struct NetworkRequest {
     /// Empty is `bridge`, the only one there is.
     pub driver: String,
     /// Understood: `com.docker.network.driver.mtu`, `com.docker.network.bridge.name`, and below
-    /// `com.docker.network.bridge.` also `enable_ip_masquerade`, `enable_icc`.
+    /// `com.docker.network.bridge.` also `enable_ip_masquerade`, `enable_icc`, `host_binding_ipv4`; see `bridge`.
     pub options: BTreeMap<String, String>,
     pub pools: Vec<Pool>,
     pub internal: bool,
@@ -126,6 +126,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     if !request.ipv4 && !request.ipv6 {
         return Err(unsupported("it has neither IPv4 nor IPv6".into()));
     }
+    bridge::check(&request.options).map_err(unsupported)?;
     let id = random_id().map_err(kernel("name", &request.name))?;
     let bridge = bridge::name(&id, &request.options).map_err(unsupported)?;
     let _networks = record::lock(&rt.layout.lock("networks"))?;

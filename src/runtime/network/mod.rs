@@ -5,6 +5,7 @@
 pub mod addresses;
 pub mod attach;
 pub mod bridge;
+pub mod conntrack;
 pub mod files;
 pub mod firewall;
 pub mod guest;

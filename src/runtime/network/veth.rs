@@ -28,7 +28,7 @@ pub struct Plug<'a> {
 
 impl Plug<'_> {
     fn has_ipv6(&self) -> bool {
-        self.endpoint.addresses.iter().any(|address| address.is_ipv6())
+        self.endpoint.addresses.iter().chain(&self.endpoint.link_local).any(|address| address.is_ipv6())
     }
 
     fn subnet_of(&self, address: std::net::IpAddr) -> Option<&SubnetRecord> {
@@ -110,6 +110,10 @@ fn set_up_inside(plugs: &[Plug<'_>], is_barred: bool) -> io::Result<()> {
             let _ = bridge::sysctl(&format!("ipv6/conf/{interface}/disable_ipv6"), "1");
         }
         let index = link::find(&mut socket, interface)?.ok_or(Errno::NODEV)?.index;
+        for (name, value) in &plug.endpoint.sysctls {
+            let path = name.trim_start_matches("net.").replace('.', "/").replace("IFNAME", interface);
+            bridge::sysctl(&path, value).map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}")))?;
+        }
         messages.push(link::up(index));
         messages.extend(addresses(plug, index));
     }
@@ -118,6 +122,11 @@ fn set_up_inside(plugs: &[Plug<'_>], is_barred: bool) -> io::Result<()> {
 
 fn addresses(plug: &Plug<'_>, index: u32) -> Vec<Message> {
     let mut messages = Vec::new();
+    for address in &plug.endpoint.link_local {
+        // 169.254.0.0/16 (RFC 3927), fe80::/64 (RFC 4291).
+        let subnet = Subnet::of(*address, if address.is_ipv4() { 16 } else { 64 });
+        messages.extend(subnet.map(|subnet| link::add_address(index, *address, subnet)));
+    }
     for address in &plug.endpoint.addresses {
         let Some(subnet) = plug.subnet_of(*address) else { continue };
         messages.push(link::add_address(index, *address, Subnet::from(subnet)));

@@ -138,9 +138,10 @@ impl LaunchError {
     pub(super) fn ungrouped(name: &str, error: GroupError) -> Self {
         match error {
             GroupError::Io { source, .. } => Self::io(Step::Cgroup, name, &source),
-            GroupError::Unsupported { .. } | GroupError::Rule { .. } => {
-                Self::io(Step::Cgroup, name, &io::ErrorKind::Unsupported.into())
-            }
+            GroupError::Unsupported { .. }
+            | GroupError::BlockDevice { .. }
+            | GroupError::Parent { .. }
+            | GroupError::Rule { .. } => Self::io(Step::Cgroup, name, &io::ErrorKind::Unsupported.into()),
         }
     }
 

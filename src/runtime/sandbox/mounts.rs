@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType};
 
@@ -27,27 +27,67 @@ pub(super) struct Own {
 
 /// A mount's source, opened on the host before its mounts are let go of.
 pub(super) enum Source {
-    Tree { tree: OwnedFd, folder: bool },
+    /// `part`: only this of it, which can be taken once it is mounted.
+    Tree {
+        tree: OwnedFd,
+        folder: bool,
+        part: Option<String>,
+    },
     None,
 }
 
 /// Opens the sources of the caller's mounts. Before anything is made private, so that a shared one can stay shared.
 pub(super) fn sources(spec: &SandboxSpec) -> Result<Vec<Source>, LaunchError> {
-    spec.mounts
-        .iter()
-        .map(|mount| match mount {
-            SandboxMount::Bind { source, propagation, recursive, read_only, .. } => {
-                let failed = |error: io::Error| LaunchError::io(Step::Source, source.display().to_string(), &error);
-                let tree = mount::clone_tree(CWD, source, *recursive).map_err(failed)?;
-                let set = if *read_only { Attributes::MOUNT_ATTR_RDONLY.bits().into() } else { 0 };
-                let propagation = Some(propagation_of(propagation.as_deref()));
-                mount::change(tree.as_fd(), Change { set, propagation, recursive: *recursive }).map_err(failed)?;
-                let stat = rustix::fs::fstat(&tree).map_err(|error| failed(error.into()))?;
-                Ok(Source::Tree { tree, folder: FileType::from_raw_mode(stat.st_mode) == FileType::Directory })
-            }
-            SandboxMount::Tmpfs { .. } => Ok(Source::None),
-        })
-        .collect()
+    spec.mounts.iter().map(source).collect()
+}
+
+fn source(mount: &SandboxMount) -> Result<Source, LaunchError> {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: io::Error| LaunchError::io(Step::Source, path, &error)
+    };
+    let set = |read_only: bool| if read_only { Attributes::MOUNT_ATTR_RDONLY.bits().into() } else { 0 };
+    let (path, tree, change) = match mount {
+        SandboxMount::Bind { source, propagation, recursive, read_only, .. } => {
+            let propagation = Some(propagation_of(propagation.as_deref()));
+            let change = Change { set: set(*read_only), propagation, recursive: *recursive };
+            (source.clone(), mount::clone_tree(CWD, source, *recursive), change)
+        }
+        SandboxMount::Within { folder, subpath, read_only, .. } => {
+            let part = fd::open_directory(folder).and_then(|folder| fd::beneath(folder.as_fd(), Path::new(subpath)));
+            let tree = part.and_then(|part| mount::clone_of(part.as_fd(), true));
+            let propagation = Some(Propagation::Private);
+            (folder.join(subpath), tree, Change { set: set(*read_only), propagation, recursive: true })
+        }
+        SandboxMount::Layers { layers, subpath, .. } => return stacked(layers, subpath.as_deref()),
+        SandboxMount::Tmpfs { .. } => return Ok(Source::None),
+    };
+    let tree = tree.map_err(failed(&path))?;
+    mount::change(tree.as_fd(), change).map_err(failed(&path))?;
+    let stat = rustix::fs::fstat(&tree).map_err(|error| failed(&path)(error.into()))?;
+    let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    Ok(Source::Tree { tree, folder, part: None })
+}
+
+/// Stacks the layers of an image.
+fn stacked(layers: &[PathBuf], subpath: Option<&str>) -> Result<Source, LaunchError> {
+    let what = subpath.map_or_else(|| "the image".to_owned(), |subpath| format!("`{subpath}` of the image"));
+    let failed = |error: io::Error| LaunchError::io(Step::Source, what.clone(), &error);
+    let tree = match layers {
+        // Nothing to stack.
+        [only] => mount::clone_tree(CWD, only, false),
+        _ => mount::overlay(layers, None),
+    }
+    .map_err(failed)?;
+    let set = Attributes::MOUNT_ATTR_RDONLY.bits().into();
+    mount::change(tree.as_fd(), Change { set, propagation: Some(Propagation::Private), recursive: false })
+        .map_err(failed)?;
+    let Some(subpath) = subpath else { return Ok(Source::Tree { tree, folder: true, part: None }) };
+    // A lookup works in a mount that is not attached; only the copying of a part must wait for that.
+    let part = fd::beneath(tree.as_fd(), Path::new(subpath)).map_err(failed)?;
+    let stat = rustix::fs::fstat(&part).map_err(|error| failed(error.into()))?;
+    let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    Ok(Source::Tree { tree, folder, part: Some(subpath.to_owned()) })
 }
 
 fn propagation_of(name: Option<&str>) -> Propagation {
@@ -170,10 +210,12 @@ pub(super) fn cgroups(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> 
 /// Mounts what the caller asked for, in its order.
 pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'_>) -> Result<(), LaunchError> {
     for (mount, source) in spec.mounts.iter().zip(sources) {
-        let (target, missing) = match (mount, source) {
-            (SandboxMount::Bind { target, .. }, Source::Tree { folder: false, .. }) => (target, Missing::File),
-            (SandboxMount::Bind { target, .. } | SandboxMount::Tmpfs { target, .. }, _) => (target, Missing::Directory),
-        };
+        let (SandboxMount::Bind { target, .. }
+        | SandboxMount::Within { target, .. }
+        | SandboxMount::Layers { target, .. }
+        | SandboxMount::Tmpfs { target, .. }) = mount;
+        let missing =
+            if matches!(source, Source::Tree { folder: false, .. }) { Missing::File } else { Missing::Directory };
         let failed = |step, error: io::Error| LaunchError::io(step, target.clone(), &error);
         let is_new = matches!(source, Source::None)
             && fd::locate(root, Path::new(target), Missing::Fail).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
@@ -184,7 +226,11 @@ pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'
         }
         let made;
         let tree = match source {
-            Source::Tree { tree, .. } => tree,
+            Source::Tree { tree, part: None, .. } => tree,
+            Source::Tree { tree, part: Some(part), .. } => {
+                made = part_of(tree, part, root).map_err(|error| failed(Step::Mount, error))?;
+                &made
+            }
             Source::None => {
                 made = tmpfs(mount, (!is_new).then_some(place.as_fd())).map_err(|error| failed(Step::Mount, error))?;
                 &made
@@ -193,6 +239,14 @@ pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'
         mount::attach(tree.as_fd(), place.as_fd()).map_err(|error| failed(Step::Mount, error))?;
     }
     Ok(())
+}
+
+/// Copies a part of a detached mount: it is mounted over the root for that moment, which nobody else sees.
+fn part_of(tree: &OwnedFd, part: &str, root: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    mount::attach(tree.as_fd(), root)?;
+    let copy = fd::beneath(tree.as_fd(), Path::new(part)).and_then(|part| mount::clone_of(part.as_fd(), false));
+    mount::detach_root(tree.as_fd())?;
+    copy
 }
 
 /// Makes a file system in memory with the caller's options. Where no mode is asked for it is that of the folder of the

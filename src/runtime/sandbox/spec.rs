@@ -65,6 +65,19 @@ pub enum SandboxMount {
         propagation: Option<String>,
         recursive: bool,
     },
+    /// A file or folder inside of a host folder whose content nobody vouches for: no link leads out of it.
+    Within {
+        folder: PathBuf,
+        subpath: String,
+        target: String,
+        read_only: bool,
+    },
+    /// Layers of an image stacked, lowest first, or a part of them; never writable.
+    Layers {
+        layers: Vec<PathBuf>,
+        subpath: Option<String>,
+        target: String,
+    },
     Tmpfs {
         target: String,
         size: Option<u64>,

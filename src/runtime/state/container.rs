@@ -123,6 +123,9 @@ pub enum MountSourceRecord {
     Bind {
         path: PathBuf,
         propagation: Option<String>,
+        /// What is mounted below it, too.
+        #[serde(default = "yes")]
+        recursive: bool,
     },
     Volume {
         name: String,
@@ -143,6 +146,10 @@ pub enum MountSourceRecord {
         layers: Vec<String>,
         subpath: Option<String>,
     },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Which network it sees.
@@ -170,6 +177,12 @@ pub struct EndpointRequest {
     pub interface_name: Option<String>,
     /// The highest carries the default route.
     pub gw_priority: i64,
+    /// Further addresses, of no use beyond the link.
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
+    /// Settings of the link, with `IFNAME` for its name (`net.ipv4.conf.IFNAME.log_martians`), and their values.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
 }
 
 /// A port opened on the host, as asked for.
@@ -246,9 +259,27 @@ pub struct LimitsRecord {
     pub cpu_quota: Option<i64>,
     pub cpuset: Option<String>,
     pub pids: Option<i64>,
+    #[serde(default)]
+    pub cpu_rt_period: Option<u64>,
+    #[serde(default)]
+    pub cpu_rt_runtime: Option<i64>,
+    #[serde(default)]
+    pub block: BlockRecord,
     pub oom_kill_disable: bool,
     /// Parent group, relative to the hierarchy's root.
     pub parent: Option<String>,
+}
+
+/// Limits of block devices, which are paths on the host; bytes or operations a second.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct BlockRecord {
+    pub weight: Option<u16>,
+    pub weights: Vec<(String, u64)>,
+    pub read_bytes: Vec<(String, u64)>,
+    pub write_bytes: Vec<(String, u64)>,
+    pub read_operations: Vec<(String, u64)>,
+    pub write_operations: Vec<(String, u64)>,
 }
 
 /// Namespaces that are not its own.

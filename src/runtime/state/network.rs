@@ -66,6 +66,12 @@ pub struct EndpointRecord {
     pub names: Vec<String>,
     /// It runs: only then it is answered for.
     pub up: bool,
+    /// Further addresses, of no use beyond the link.
+    #[serde(default)]
+    pub link_local: Vec<IpAddr>,
+    /// Settings of the link, with `IFNAME` for its name, and their values.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
 }
 
 /// The published ports of one running container, below the run root.

@@ -35,6 +35,18 @@ pub fn locate(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> io::Result
     }
 }
 
+/// Opens `path` below `root` as a location; a link that leads out of it is an error (EXDEV).
+pub fn beneath(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM | rustix::io::Errno::AGAIN) => {
+            walk(root, path, Missing::Fail)
+        }
+        other => Ok(other?),
+    }
+}
+
 /// Opens a regular file inside `root` for reading. Never blocks on a FIFO, never opens a device.
 pub fn open_file(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -126,7 +126,11 @@ fn overlay_by_list(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::R
         let _ = write!(options, "{colon}/proc/self/fd/{}", short(layer)?);
     }
     let Some((upper, work)) = writable else {
-        return Err(rustix::io::Errno::INVAL.into());
+        let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        // One value holds some fifteen of them.
+        fsconfig_set_string(context.as_fd(), "lowerdir", options.trim_start_matches("lowerdir="))?;
+        fsconfig_create(context.as_fd())?;
+        return Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, Attributes::empty())?);
     };
     let _ = write!(options, ",upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}", short(upper)?, short(work)?);
     options.push_str(",index=off");
@@ -165,6 +169,11 @@ pub fn attach(mount: BorrowedFd<'_>, location: BorrowedFd<'_>) -> io::Result<()>
 pub fn detach(path: &Path) -> io::Result<()> {
     let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
     Ok(rustix::mount::unmount(path, flags)?)
+}
+
+/// Takes the mount away that a descriptor is the root of.
+pub fn detach_root(mount: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::mount::unmount(format!("/proc/self/fd/{}", mount.as_raw_fd()), UnmountFlags::DETACH)?)
 }
 
 /// Changes a mount that a descriptor is the root of.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::Runtime;
+use crate::network::conntrack;
 use crate::network::firewall;
 use crate::network::firewall::rules::Forward;
 use crate::network::lifecycle;
@@ -43,7 +44,16 @@ pub fn publish(
     let stale = forwards(&publications::take_stale(rt)?);
     record::write(&publications::path(rt, container_id), &publication)?;
     firewall::change_ports(rt, &stale, &publication.forwards())
-        .map_err(|source| PublishError::Firewall { container: container_id.to_owned(), source })
+        .map_err(|source| PublishError::Firewall { container: container_id.to_owned(), source })?;
+    forget(&[stale, publication.forwards()].concat());
+    Ok(())
+}
+
+/// Ends flows that go on to what the ports led to before. Without that they end by themselves, only later.
+fn forget(forwards: &[Forward]) {
+    if let Err(error) = conntrack::forget(forwards) {
+        tracing::debug!(%error, "cannot end flows of datagrams");
+    }
 }
 
 /// Ends the forwarding to a container; idempotent.
@@ -57,7 +67,9 @@ pub fn unpublish(rt: &Runtime, container_id: &str) -> Result<(), PublishError> {
     let mut gone = publications::take_stale(rt)?;
     gone.push(publication);
     firewall::change_ports(rt, &forwards(&gone), &[])
-        .map_err(|source| PublishError::Firewall { container: container_id.to_owned(), source })
+        .map_err(|source| PublishError::Firewall { container: container_id.to_owned(), source })?;
+    forget(&forwards(&gone));
+    Ok(())
 }
 
 fn forwards(publications: &[PublicationRecord]) -> Vec<Forward> {

@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
+use crate::network::firewall;
 use crate::network::ports::{PortConflict, holder};
 use crate::state::container::{OpenPortRecord, PortRecord, Protocol};
 
@@ -53,8 +54,9 @@ fn reserve_one(port: &PortRecord) -> Result<Vec<HostSocket>, PortConflict> {
         holder: None,
         problem,
     };
-    if port.protocol == Protocol::Sctp {
-        return Err(conflict(port.container_port, Some("sctp ports can't be published, only tcp and udp".into())));
+    if port.protocol == Protocol::Sctp && !firewall::is_there() {
+        let problem = "sctp is forwarded by the kernel alone, and this one has no nf_tables".to_owned();
+        return Err(conflict(port.host_ports.map_or(0, |(first, _)| first), Some(problem)));
     }
     let (first, last) = port.host_ports.unwrap_or((0, 0));
     let candidates = (first..=last).flat_map(|number| {
@@ -95,6 +97,9 @@ fn bind_all(port: &PortRecord, number: u16) -> Result<Vec<HostSocket>, Errno> {
 }
 
 fn bind(port: &PortRecord, address: IpAddr, number: u16) -> Result<HostSocket, Errno> {
+    if port.protocol == Protocol::Sctp {
+        return claim(port, address, number);
+    }
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let is_tcp = port.protocol == Protocol::Tcp;
     let kind = if is_tcp { SocketType::STREAM } else { SocketType::DGRAM };
@@ -118,6 +123,25 @@ fn bind(port: &PortRecord, address: IpAddr, number: u16) -> Result<HostSocket, E
         protocol: port.protocol,
     };
     Ok(HostSocket { fd, port })
+}
+
+/// Keeps an SCTP port from other containers by a name that only one socket of this network namespace can have: the
+/// kernel may forward SCTP without having sockets of it.
+fn claim(port: &PortRecord, host_ip: IpAddr, number: u16) -> Result<HostSocket, Errno> {
+    let host_port = if number == 0 { random_port() } else { number };
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let name = SocketAddrUnix::new_abstract_name(format!("motet-sctp-{host_ip}-{host_port}").as_bytes())?;
+    rustix::net::bind(&fd, &name)?;
+    let port = OpenPortRecord { host_ip, host_port, container_port: port.container_port, protocol: port.protocol };
+    Ok(HostSocket { fd, port })
+}
+
+/// Returns one of the kernel's usual range for ports of its own choice.
+fn random_port() -> u16 {
+    let mut bytes = [0u8; 2];
+    // Should it fail, the next port is tried like one that is taken.
+    let _ = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
+    32768 + u16::from_ne_bytes(bytes) % 28232
 }
 
 #[cfg(test)]
@@ -161,10 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_host_lacks_and_sctp_are_told() {
+    fn an_address_that_the_host_lacks_is_told() {
         let conflict = reserve(&[port(Some("198.51.100.77"), None)]).unwrap_err();
         assert!(conflict.to_string().contains("no such address"), "{conflict}");
-        let sctp = PortRecord { protocol: Protocol::Sctp, ..port(None, None) };
-        assert!(reserve(&[sctp]).unwrap_err().to_string().contains("sctp"));
+    }
+
+    #[test]
+    fn an_sctp_port_is_one_containers_own() {
+        let sctp = |ports| PortRecord { protocol: Protocol::Sctp, ..port(Some("127.0.0.1"), ports) };
+        let held = reserve(&[sctp(None)]).unwrap();
+        let number = held.open[0].host_port;
+        assert!(number >= 32768);
+        assert_eq!(reserve(&[sctp(Some((number, number)))]).unwrap_err().port, number);
+        drop(held);
+        assert!(reserve(&[sctp(Some((number, number)))]).is_ok());
     }
 }

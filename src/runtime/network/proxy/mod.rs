@@ -32,8 +32,18 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// A socket of the host and where it leads.
 #[derive(Debug)]
 enum Listener {
-    Stream { socket: OwnedFd, target: SocketAddr },
-    Datagram { socket: UdpSocket, target: SocketAddr },
+    Stream {
+        socket: OwnedFd,
+        target: SocketAddr,
+    },
+    Datagram {
+        socket: UdpSocket,
+        target: SocketAddr,
+    },
+    /// Nothing comes by it: it keeps a port that the kernel alone forwards.
+    Held {
+        _socket: OwnedFd,
+    },
 }
 
 /// Carries connections from reserved sockets to a container. One descriptor to wait for, never blocks.
@@ -71,7 +81,8 @@ impl Proxy {
                     ready.add_readable(&socket, token)?;
                     Listener::Datagram { socket, target }
                 }
-                Protocol::Tcp | Protocol::Sctp => {
+                Protocol::Sctp => Listener::Held { _socket: socket.fd },
+                Protocol::Tcp => {
                     ready.add_edges(&socket.fd, token)?;
                     Listener::Stream { socket: socket.fd, target }
                 }
@@ -112,7 +123,7 @@ impl Proxy {
                     self.ready.set_timer(Some(SWEEP));
                 }
             }
-            None => {}
+            Some(Listener::Held { .. }) | None => {}
         }
     }
 

@@ -102,6 +102,50 @@ fn one_host_port_leads_to_the_newest_and_a_killed_keeper_leaves_nothing() {
     });
 }
 
+/// Answers datagrams with a word.
+fn echo(netns: &std::fs::File, word: &'static str) {
+    use std::os::fd::AsFd as _;
+
+    let open = || std::net::UdpSocket::bind("0.0.0.0:53").unwrap();
+    let socket = crate::sys::netns::within(netns.as_fd(), open).unwrap();
+    std::thread::spawn(move || {
+        while let Ok((_, peer)) = socket.recv_from(&mut [0; 64]) {
+            let _ = socket.send_to(word.as_bytes(), peer);
+        }
+    });
+}
+
+#[test]
+fn a_flow_of_datagrams_follows_its_port_to_the_next_container() {
+    on_a_host(|host| {
+        use std::os::fd::AsFd as _;
+
+        let front = host.network("front");
+        let (old, new) = (host.container("old", &[&front]), host.container("new", &[&front]));
+        echo(&old.netns, "old");
+        echo(&new.netns, "new");
+        let udp = PortRecord { protocol: Protocol::Udp, ..port(None, 5353, 53) };
+        let client = || std::net::UdpSocket::bind("203.0.113.2:0").unwrap();
+        let client = crate::sys::netns::within(host.world.as_fd(), client).unwrap();
+        client.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+        client.connect((HOST, 5353)).unwrap();
+        let ask = || {
+            let mut buffer = [0; 16];
+            // The host answers that nobody listens as long as the port is closed.
+            let _ = client.send(b"?");
+            client.recv(&mut buffer).map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned())
+        };
+        assert!(ask().is_err(), "nobody listens yet, and the kernel remembers the flow");
+        let reserved = open(host, &old, std::slice::from_ref(&udp));
+        assert_eq!(ask().unwrap(), "old");
+        assert_eq!(ask().unwrap(), "old");
+        unpublish(&host.rt, &old.record.id).unwrap();
+        drop(reserved);
+        let _reserved = open(host, &new, &[udp]);
+        assert_eq!(ask().unwrap(), "new");
+    });
+}
+
 #[test]
 fn a_host_listener_is_named_before_anything_is_made() {
     on_a_host(|host| {

@@ -1,5 +1,7 @@
 //! Named folders that outlive containers, and their first-use copy of what an image has in their place.
 
+pub mod device;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -9,10 +11,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timestamps, Uid, XattrFlags};
 
 use crate::Runtime;
-use crate::state::container::{ContainerRecord, MountSourceRecord};
+use crate::state::container::{ContainerRecord, MountSourceRecord, StatusRecord};
 use crate::state::occurrence::{self, Kind};
 use crate::state::record::{self, Lock, RecordError};
 use crate::state::volume::VolumeRecord;
+use crate::volume::device::Backing;
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -93,25 +96,14 @@ fn check(request: &VolumeRequest) -> Result<(), VolumeError> {
     if let Some(driver) = request.driver.as_deref().filter(|driver| !matches!(*driver, "" | "local" | "default")) {
         return unsupported(format!("there is no volume driver `{driver}`, only `local`"));
     }
-    if request.options.is_empty() {
-        return Ok(());
-    }
-    if let Some(option) = request.options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device")) {
-        return unsupported(format!("the driver `local` has no option `{option}`"));
-    }
-    match bound_device(&request.options) {
-        Some(device) if device.is_absolute() => Ok(()),
-        Some(device) => unsupported(format!("`{}` is not an absolute path", device.display())),
-        None => unsupported(
-            "of the driver options only a bind (`type: none`, `o: bind`, `device: PATH`) can be done".into(),
-        ),
+    match device::parse(&request.options) {
+        Ok(_) => Ok(()),
+        Err(problem) => unsupported(problem),
     }
 }
 
-/// The host folder that driver options make a volume of.
-fn bound_device(options: &BTreeMap<String, String>) -> Option<&Path> {
-    let is_bind = options.get("o").is_some_and(|o| o.split(',').any(|word| matches!(word, "bind" | "rbind")));
-    if is_bind { options.get("device").map(Path::new) } else { None }
+fn backing(volume: &VolumeRecord) -> Result<Backing, VolumeError> {
+    device::parse(&volume.options).map_err(|problem| VolumeError::Unsupported { name: volume.name.clone(), problem })
 }
 
 fn lock(rt: &Runtime) -> Result<Lock, VolumeError> {
@@ -141,13 +133,58 @@ pub fn list(rt: &Runtime) -> Result<Vec<VolumeRecord>, VolumeError> {
     Ok(volumes)
 }
 
-/// Returns the folder that is mounted.
-pub fn directory(rt: &Runtime, name: &str) -> Result<PathBuf, VolumeError> {
+/// Returns the folder that containers are given, with the volume's file system mounted on it if it has one.
+pub fn prepare(rt: &Runtime, name: &str) -> Result<PathBuf, VolumeError> {
     let volume = find(rt, name)?.ok_or_else(|| VolumeError::NotFound { name: name.into() })?;
-    Ok(match bound_device(&volume.options) {
-        Some(device) => device.into(),
-        None => rt.layout.volume_data(name),
-    })
+    match backing(&volume)? {
+        Backing::Device(_) => {
+            let _lock = lock(rt)?;
+            mounted(rt, &volume)
+        }
+        Backing::Folder | Backing::Bind(_) => mounted(rt, &volume),
+    }
+}
+
+fn mounted(rt: &Runtime, volume: &VolumeRecord) -> Result<PathBuf, VolumeError> {
+    let data = rt.layout.volume_data(&volume.name);
+    match backing(volume)? {
+        Backing::Folder => Ok(data),
+        Backing::Bind(path) => Ok(path),
+        Backing::Device(device) => match device.mount(&data) {
+            Ok(()) => Ok(data),
+            Err(source) if source.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+                let problem = format!("the kernel has no file system `{}`", device.kind);
+                Err(VolumeError::Unsupported { name: volume.name.clone(), problem })
+            }
+            Err(source) => Err(VolumeError::Io { act: "mount", path: device.device.into(), source }),
+        },
+    }
+}
+
+/// Takes away the file systems of a container's volumes that no other container which runs uses. Called when it ends.
+pub fn release(rt: &Runtime, container: &ContainerRecord) -> Result<(), VolumeError> {
+    for mount in &container.mounts {
+        let MountSourceRecord::Volume { name, .. } = &mount.source else { continue };
+        let Some(volume) = find(rt, name)? else { continue };
+        if let Backing::Device(_) = backing(&volume)? {
+            let _lock = lock(rt)?;
+            unmount_unused(rt, name, Some(&container.id))?;
+        }
+    }
+    Ok(())
+}
+
+fn unmount_unused(rt: &Runtime, name: &str, but: Option<&str>) -> Result<(), VolumeError> {
+    let is_active = |id: &String| {
+        let status: Option<StatusRecord> = record::read(&rt.layout.bundle(id).status()).ok().flatten();
+        // From before its start to after its end it has a keeper.
+        status.and_then(|status| status.keeper).is_some_and(|keeper| keeper.is_running())
+    };
+    if users(rt, name)?.iter().any(|(id, _)| Some(id.as_str()) != but && is_active(id)) {
+        return Ok(());
+    }
+    let data = rt.layout.volume_data(name);
+    device::unmount(&data).map_err(|source| VolumeError::Io { act: "unmount", path: data, source })
 }
 
 fn tell(rt: &Runtime, volume: &VolumeRecord, action: &str) {
@@ -160,10 +197,13 @@ fn tell(rt: &Runtime, volume: &VolumeRecord, action: &str) {
 pub fn remove(rt: &Runtime, name: &str) -> Result<bool, VolumeError> {
     let _lock = lock(rt)?;
     let Some(volume) = find(rt, name)? else { return Ok(false) };
-    let containers = users(rt, name)?;
+    let containers: Vec<String> = users(rt, name)?.into_iter().map(|(_, name)| name).collect();
     if !containers.is_empty() {
         return Err(VolumeError::InUse { name: name.into(), containers });
     }
+    // What is mounted is not ours to remove.
+    let data = rt.layout.volume_data(name);
+    device::unmount(&data).map_err(|source| VolumeError::Io { act: "unmount", path: data, source })?;
     let record = rt.layout.volume(name);
     std::fs::remove_file(&record).map_err(|source| VolumeError::Io { act: "remove", path: record, source })?;
     tell(rt, &volume, "destroy");
@@ -172,8 +212,8 @@ pub fn remove(rt: &Runtime, name: &str) -> Result<bool, VolumeError> {
     Ok(true)
 }
 
-/// Names of the containers that mount a volume, running or not.
-fn users(rt: &Runtime, name: &str) -> Result<Vec<String>, VolumeError> {
+/// Ids and names of the containers that mount a volume, running or not, by name.
+fn users(rt: &Runtime, name: &str) -> Result<Vec<(String, String)>, VolumeError> {
     let folder = rt.layout.containers();
     let error = |source| VolumeError::Io { act: "read", path: folder.clone(), source };
     let mut users = Vec::new();
@@ -184,10 +224,12 @@ fn users(rt: &Runtime, name: &str) -> Result<Vec<String>, VolumeError> {
         }
         let container: Option<ContainerRecord> = record::read(&rt.layout.bundle(&id).record())?;
         users.extend(
-            container.filter(|container| mounts(container, name)).map(|container| format!("`{}`", container.name)),
+            container
+                .filter(|container| mounts(container, name))
+                .map(|container| (container.id, format!("`{}`", container.name))),
         );
     }
-    users.sort();
+    users.sort_by(|a: &(String, String), b| a.1.cmp(&b.1));
     Ok(users)
 }
 
@@ -216,15 +258,26 @@ pub fn populate(
     if volume.populated {
         return Ok(());
     }
-    let path = directory(rt, name)?;
-    let error = |act, source| VolumeError::Io { act, path: path.clone(), source };
-    let is_empty = std::fs::read_dir(&path).map_err(|source| error("read", source))?.next().is_none();
-    if is_empty && let Some(from) = source().map_err(|source| error("fill", source))? {
-        let to = File::open(&path).map_err(|source| error("open", source))?;
-        copy_folder(from.as_fd(), to.as_fd()).map_err(|source| error("fill", source))?;
+    let is_device = matches!(backing(&volume)?, Backing::Device(_));
+    let path = mounted(rt, &volume)?;
+    let filled = fill(&path, source);
+    if is_device {
+        // Until the start: a container may be created and never run.
+        unmount_unused(rt, name, None)?;
     }
+    filled?;
     volume.populated = true;
     Ok(record::write(&rt.layout.volume(name), &volume)?)
+}
+
+fn fill(path: &Path, source: &mut dyn FnMut() -> io::Result<Option<OwnedFd>>) -> Result<(), VolumeError> {
+    let error = |act, source| VolumeError::Io { act, path: path.to_owned(), source };
+    let is_empty = std::fs::read_dir(path).map_err(|source| error("read", source))?.next().is_none();
+    if is_empty && let Some(from) = source().map_err(|source| error("fill", source))? {
+        let to = File::open(path).map_err(|source| error("open", source))?;
+        copy_folder(from.as_fd(), to.as_fd()).map_err(|source| error("fill", source))?;
+    }
+    Ok(())
 }
 
 /// Copies the content and the metadata of one folder to another; by descriptor, so that no link leads astray.
@@ -373,6 +426,28 @@ mod tests {
         std::fs::remove_file(data.join("link")).unwrap();
         populate(&rt, "data", &mut || panic!("the second use looks at nothing")).unwrap();
         assert!(!data.join("link").exists());
+    }
+
+    #[test]
+    fn a_file_system_of_its_own_is_mounted_for_its_users_and_goes_with_the_volume() {
+        let (_root, rt) = scratch();
+        let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m,mode=0711")];
+        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        create(&rt, &VolumeRequest { options, ..request("data") }).unwrap();
+        populate(&rt, "data", &mut || Ok(None)).unwrap();
+        let data = rt.layout.volume_data("data");
+        let mode = || std::fs::metadata(&data).unwrap().mode() & 0o7777;
+        assert_ne!(mode(), 0o711, "nobody uses it yet");
+        assert_eq!(prepare(&rt, "data").unwrap(), data);
+        assert_eq!(mode(), 0o711);
+        std::fs::write(data.join("file"), "text").unwrap();
+        prepare(&rt, "data").unwrap();
+        assert!(data.join("file").exists(), "it is mounted once");
+        assert!(remove(&rt, "data").unwrap());
+        assert!(!data.exists());
+        let options = [("type", "nofs"), ("device", "x")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        create(&rt, &VolumeRequest { options, ..request("none") }).unwrap();
+        assert!(prepare(&rt, "none").unwrap_err().to_string().contains("the kernel has no file system `nofs`"));
     }
 
     #[test]

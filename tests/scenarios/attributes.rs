@@ -27,7 +27,9 @@ volumes:
     assert_eq!(host.shell("two", "dd if=/dev/zero of=/data/big bs=1024 count=2000 2>/dev/null; echo $?"), "1");
     assert!(host.shell("one", "grep ' /data ' /proc/mounts").contains("noexec"));
     host.motet(&["stop", "-t", "0"]).success();
-    assert!(!std::fs::read_to_string("/proc/mounts").unwrap().contains(host.folder.parent().unwrap().to_str().unwrap()));
+    assert!(
+        !std::fs::read_to_string("/proc/mounts").unwrap().contains(host.folder.parent().unwrap().to_str().unwrap())
+    );
     host.motet(&["down", "-v"]).success();
     host.must_be_clean();
 }
@@ -92,7 +94,10 @@ volumes: {{ named: {{ }} }}
     host.shell("owner", "echo a > /anonymous/file; echo b > /named/file");
     assert_eq!(host.shell("heir", "cat /anonymous/file /named/file"), "a\nb");
     assert_eq!(host.shell("heir", "touch /anonymous/x 2>/dev/null; echo $?"), "1");
-    assert_eq!(host.shell("viewer", "cat /whole/second; test -x /whole/bin/busybox && test -x /programs/busybox; echo $?"), "two\n0");
+    assert_eq!(
+        host.shell("viewer", "cat /whole/second; test -x /whole/bin/busybox && test -x /programs/busybox; echo $?"),
+        "two\n0"
+    );
     assert_eq!(host.shell("viewer", "touch /whole/x 2>/dev/null; echo $?"), "1");
     host.motet(&["down", "-v"]).success();
     host.must_be_clean();

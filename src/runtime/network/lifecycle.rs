@@ -157,6 +157,16 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     };
     let made = make(rt, &mut socket, &network);
     drop(host);
+    if let Ok(Some(chain)) = firewall::policy::dropping(true)
+        && !network.internal
+    {
+        tracing::warn!(
+            "the host drops forwarded packets (`{chain}`): containers of `{}` reach nothing outside unless it lets \
+             what comes from `{}` through",
+            network.name,
+            network.bridge
+        );
+    }
     if let Err(error) = made {
         // What is half there goes; the first error is the one that tells.
         let _ = bridge::remove(&mut socket, &network.bridge);

@@ -87,4 +87,7 @@ pub struct PublicationRecord {
     pub open: Vec<OpenPortRecord>,
     /// The container's addresses that the ports lead to, at most one a family.
     pub targets: Vec<IpAddr>,
+    /// The host drops what is forwarded: the owner carries all of it.
+    #[serde(default)]
+    pub is_proxied: bool,
 }

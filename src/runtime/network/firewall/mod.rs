@@ -2,9 +2,11 @@
 //!
 //! The rules never change; networks and ports are elements of sets. Nobody else's table is touched: where the host's
 //! own policy for forwarded packets is to drop them (ufw, an `iptables -P FORWARD DROP` of another container engine),
-//! it has to let our links (`mt-*`) through. A host without nf_tables has neither isolation nor masquerading, and its
-//! published ports go through the proxy.
+//! published ports go through the proxy, and for what containers send out the host has to let our links (`mt-*`)
+//! through. A host without nf_tables has neither isolation nor masquerading, and its published ports go through the
+//! proxy, too.
 
+pub mod policy;
 pub mod rules;
 pub mod table;
 

@@ -7,6 +7,7 @@ const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
+const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
@@ -66,6 +67,13 @@ pub fn remove_table(table: &str) -> Message {
     let mut message = message(DELTABLE, 0);
     message.put_text(1, table);
     message
+}
+
+/// Asks for every chain of every table.
+pub fn all_chains() -> Message {
+    const SUBSYSTEM: u16 = 10;
+    // Family 0 is all of them.
+    Message::new(SUBSYSTEM << 8 | GETCHAIN, 0, &[0, 0, 0, 0])
 }
 
 /// A set, or with data a map.

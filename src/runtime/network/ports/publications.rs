@@ -12,6 +12,9 @@ use crate::state::record;
 impl PublicationRecord {
     /// Returns what the kernel forwards of it: what has a target of its own family, and is not ::1.
     pub fn forwards(&self) -> Vec<Forward> {
+        if self.is_proxied {
+            return Vec::new();
+        }
         let forward = |open: &crate::state::container::OpenPortRecord| {
             let target = self.targets.iter().find(|target| target.is_ipv4() == open.host_ip.is_ipv4())?;
             if open.host_ip.is_ipv6() && open.host_ip.is_loopback() {

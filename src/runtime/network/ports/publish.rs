@@ -34,12 +34,18 @@ pub fn publish(
     }
     let targets = targets(rt, container_id, endpoints)?;
     let _ = reserved.targets.set(targets.clone());
+    // Without nf_tables there is nothing that drops, and nothing that forwards.
+    let dropping = firewall::policy::dropping(true).ok().flatten();
+    if let Some(chain) = &dropping {
+        tracing::warn!("the host drops forwarded packets (`{chain}`): ports are carried, clients have its address");
+    }
     let publication = PublicationRecord {
         version: VERSION,
         container: container_id.to_owned(),
         owner: ProcessId::of(i32::try_from(std::process::id()).unwrap_or_default()),
         open: reserved.open.clone(),
         targets,
+        is_proxied: dropping.is_some(),
     };
     let stale = forwards(&publications::take_stale(rt)?);
     record::write(&publications::path(rt, container_id), &publication)?;

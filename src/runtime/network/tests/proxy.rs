@@ -1,17 +1,20 @@
 //! Ports where the kernel does not forward.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::network::firewall::policy;
+use crate::network::firewall::table::{Hook, add_chain, add_table};
 use crate::network::ports::{publish, reserve};
 use crate::network::proxy::Proxy;
-use crate::network::tests::scratch::{Host, on_a_host};
+use crate::network::tests::scratch::{HOST, Host, ask, on_a_host, serve};
 use crate::network::{NetworkRequest, create};
 use crate::state::container::{PortRecord, Protocol};
+use crate::sys::netlink::Socket;
 use crate::sys::netns;
 
 /// Drives the proxy on this thread while `act` runs on another one of the same namespace.
@@ -133,5 +136,27 @@ fn an_internal_network_is_not_published() {
         let _proxy = Proxy::open(reserved, &web.endpoints).unwrap();
         let refused = TcpStream::connect((Ipv6Addr::LOCALHOST, 8080)).unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_host_that_drops_what_is_forwarded_carries_ports_itself() {
+    on_a_host(|host| {
+        let front = host.network("front");
+        let web = host.container("web", &[&front]);
+        serve(&web.netns, 80);
+        // As ufw and other engines do: a chain at `forward` (2) whose policy (attribute 5) is to drop.
+        let hook = Hook { kind: "filter", number: 2, priority: 0 };
+        let mut chain = add_chain("theirs", "FORWARD", Some(hook));
+        chain.put_be32(5, 0);
+        Socket::netfilter().unwrap().transaction(&[add_table("theirs"), chain]).unwrap();
+        assert_eq!(policy::dropping(true).unwrap().unwrap(), "inet theirs FORWARD");
+        let reserved = reserve(&[port(8080, Protocol::Tcp)]).unwrap();
+        publish(&host.rt, &web.record.id, &reserved, &web.endpoints).unwrap();
+        let proxy = Proxy::open(reserved, &web.endpoints).unwrap();
+        drive(proxy, || {
+            assert!(ask(Some(&host.world), HOST.parse::<IpAddr>().unwrap(), 8080).is_some(), "from outside");
+            assert!(ask(None, IpAddr::from([127, 0, 0, 1]), 8080).is_some(), "from the host");
+        });
     });
 }

@@ -32,7 +32,7 @@ pub(crate) fn parse_volume(text: &str, folder: &Path) -> Result<Mount, String> {
         None => MountSource::Anonymous { name: None },
         Some("") => return Err(wrong("the source is empty")),
         Some(path) if path.starts_with(['/', '.', '~']) => {
-            MountSource::Bind { path: absolute(path, folder), create: true, propagation }
+            MountSource::Bind { path: absolute(path, folder), create: true, propagation, recursive: None }
         }
         Some(name) if is_name(name) => MountSource::Volume { name: name.to_owned(), nocopy, subpath: None },
         Some(name) => return Err(wrong(&format!("`{name}` is neither a path nor a name of a volume"))),
@@ -46,6 +46,7 @@ pub(crate) fn parse_mount(text: &str, folder: &Path) -> Result<Mount, String> {
         |why: String| format!("`{text}` is no mount: {why}; write `type=bind,source=/FROM,target=/TO,readonly`");
     let (mut kind, mut source, mut target, mut read_only) = ("volume", None, None, false);
     let (mut propagation, mut nocopy, mut subpath, mut size, mut mode) = (None, false, None, None, None);
+    let mut recursive = None;
     for field in text.split(',') {
         let (key, value) = field.split_once('=').unwrap_or((field, "true"));
         let is_on = || !matches!(value, "false" | "0");
@@ -63,14 +64,17 @@ pub(crate) fn parse_mount(text: &str, folder: &Path) -> Result<Mount, String> {
                 mode = Some(bits.map_err(|_| wrong(format!("`{value}` is no octal mode")))?);
             }
             // Said by programs that know Docker; these change nothing on Linux.
-            "consistency" | "volume-driver" | "volume-opt" | "volume-label" | "bind-recursive" => {}
+            "consistency" | "volume-driver" | "volume-opt" | "volume-label" => {}
+            "bind-recursive" => recursive = Some(value.to_owned()),
             other => return Err(wrong(format!("there is no field `{other}`"))),
         }
     }
     let target = target.filter(|target| target.starts_with('/')).ok_or_else(|| wrong("`target` is missing".into()))?;
     let named = |what: &str| source.map(str::to_owned).ok_or_else(|| wrong(format!("a {what} needs a `source`")));
     let source = match kind {
-        "bind" => MountSource::Bind { path: absolute(&named("bind")?, folder), create: false, propagation },
+        "bind" => {
+            MountSource::Bind { path: absolute(&named("bind")?, folder), create: false, propagation, recursive: None }
+        }
         "volume" => match source {
             Some(name) => MountSource::Volume { name: name.to_owned(), nocopy, subpath },
             None => MountSource::Anonymous { name: None },
@@ -153,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_source_is_a_path_a_name_or_nothing() {
-        let bind = |path: &str| MountSource::Bind { path: path.into(), create: true, propagation: None };
+        let bind =
+            |path: &str| MountSource::Bind { path: path.into(), create: true, propagation: None, recursive: None };
         assert_eq!(volume("./data:/x").unwrap().source, bind("/here/data"));
         assert_eq!(
             volume("/data:/x:ro").unwrap(),

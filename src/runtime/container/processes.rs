@@ -38,7 +38,7 @@ pub fn list(rt: &Runtime, name: &str, arguments: &[String]) -> Result<ProcessTab
     let unsupported =
         |why| ActError::Unsupported { act: "list the processes of", name: container.record.name.clone(), why };
     let columns = columns(arguments).map_err(unsupported)?;
-    let group = Group::open(&spec::group_name(&container.record.id));
+    let group = Group::open(&spec::group_name(&container.record.id, container.record.limits.parent.as_deref()));
     let host = Host::read();
     let mut pids = of(&group, init);
     pids.sort_unstable();

@@ -42,7 +42,7 @@ pub struct Statistics {
 pub fn read(rt: &Runtime, name: &str) -> Result<Statistics, ActError> {
     let container = list::find(rt, name)?;
     let init = act::init(&container)?;
-    let group = Group::open(&spec::group_name(&container.record.id));
+    let group = Group::open(&spec::group_name(&container.record.id, container.record.limits.parent.as_deref()));
     let (system_nanos, processors) = host_time(&text("/proc/stat"));
     let total = host_memory(&text("/proc/meminfo"));
     let pids = processes::of(&group, init);

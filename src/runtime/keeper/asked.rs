@@ -153,6 +153,9 @@ fn refusal(error: &GroupError) -> Reply {
     let message = sentence(error as &(dyn Error + 'static));
     match error {
         GroupError::Unsupported { .. } => Reply::Unsupported { message },
-        GroupError::Rule { .. } | GroupError::Io { .. } => Reply::Failed { message },
+        GroupError::Rule { .. }
+        | GroupError::BlockDevice { .. }
+        | GroupError::Parent { .. }
+        | GroupError::Io { .. } => Reply::Failed { message },
     }
 }

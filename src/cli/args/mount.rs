@@ -72,9 +72,7 @@ pub(crate) fn parse_mount(text: &str, folder: &Path) -> Result<Mount, String> {
     let target = target.filter(|target| target.starts_with('/')).ok_or_else(|| wrong("`target` is missing".into()))?;
     let named = |what: &str| source.map(str::to_owned).ok_or_else(|| wrong(format!("a {what} needs a `source`")));
     let source = match kind {
-        "bind" => {
-            MountSource::Bind { path: absolute(&named("bind")?, folder), create: false, propagation, recursive: None }
-        }
+        "bind" => MountSource::Bind { path: absolute(&named("bind")?, folder), create: false, propagation, recursive },
         "volume" => match source {
             Some(name) => MountSource::Volume { name: name.to_owned(), nocopy, subpath },
             None => MountSource::Anonymous { name: None },

@@ -161,10 +161,7 @@ fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>) -> Result<(), LaunchError>
     }
     let size = spec.shm_size.to_string();
     // Where the caller mounts something of its own, ours would only lie beneath.
-    let covered = spec.mounts.iter().any(|mount| {
-        let (SandboxMount::Bind { target, .. } | SandboxMount::Tmpfs { target, .. }) = mount;
-        Path::new(target) == Path::new("/dev/shm")
-    });
+    let covered = spec.mounts.iter().any(|mount| Path::new(mount.target()) == Path::new("/dev/shm"));
     if !covered {
         let options = [("source", Some("shm")), ("mode", Some("1777")), ("size", Some(&*size))];
         put("shm", mount::new("tmpfs", &options, INERT))?;
@@ -210,13 +207,10 @@ pub(super) fn cgroups(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> 
 /// Mounts what the caller asked for, in its order.
 pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'_>) -> Result<(), LaunchError> {
     for (mount, source) in spec.mounts.iter().zip(sources) {
-        let (SandboxMount::Bind { target, .. }
-        | SandboxMount::Within { target, .. }
-        | SandboxMount::Layers { target, .. }
-        | SandboxMount::Tmpfs { target, .. }) = mount;
+        let target = mount.target();
         let missing =
             if matches!(source, Source::Tree { folder: false, .. }) { Missing::File } else { Missing::Directory };
-        let failed = |step, error: io::Error| LaunchError::io(step, target.clone(), &error);
+        let failed = |step, error: io::Error| LaunchError::io(step, target, &error);
         let is_new = matches!(source, Source::None)
             && fd::locate(root, Path::new(target), Missing::Fail).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
         let place = fd::locate(root, Path::new(target), missing).map_err(|error| failed(Step::MountPoint, error))?;

@@ -87,6 +87,18 @@ pub enum SandboxMount {
     },
 }
 
+impl SandboxMount {
+    /// Returns the absolute path that it is mounted at.
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Bind { target, .. }
+            | Self::Within { target, .. }
+            | Self::Layers { target, .. }
+            | Self::Tmpfs { target, .. } => target,
+        }
+    }
+}
+
 /// Which namespaces are whose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names of namespaces(7)")]

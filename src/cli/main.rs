@@ -53,7 +53,8 @@ fn main() -> ExitCode {
     let printer = Printer::of_process(settings.ansi);
     let folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
     start_traces(&settings);
-    let app = App { args: cli.global, settings, environment, printer, folder, opened: OnceLock::new() };
+    let is_drop_in = called_as == CalledAs::DockerCompose;
+    let app = App { args: cli.global, settings, environment, printer, is_drop_in, folder, opened: OnceLock::new() };
     let result = match wrong {
         Some(error) => Err(error),
         None => run(&app, cli.verb),

@@ -220,3 +220,24 @@ services:
     assert_eq!(host.shell("dropped", "touch /x 2>/dev/null && echo written || echo refused"), "refused");
     assert_eq!(host.shell("plain", "ls /proc/self/fd | wc -l"), "4", "the standard streams and ls's own, no more");
 }
+
+#[test]
+fn an_attached_up_whose_service_fails_fails_with_its_code_and_last_lines() {
+    if lacks_root() {
+        return;
+    }
+    let file = "
+services:
+  fine: { image: stand-in:1, command: echo done }
+  bad: { image: stand-in:1, command: [sh, -c, \"echo the disk is full >&2; exit 3\"] }
+";
+    let host = Host::with("failing", file);
+    let outcome = host.motet(&["up"]).failure().names(&["service `bad` failed", "exit code 3", "the disk is full"]);
+    assert_eq!(outcome.code, 7);
+    assert!(outcome.stderr.contains("compose.yaml:4"), "the card points into the file: {}", outcome.stderr);
+    host.motet(&["down"]).success();
+    // A code that was asked for is given as it is.
+    assert_eq!(host.motet(&["up", "--abort-on-container-failure"]).code, 3);
+    host.motet(&["down"]).success();
+    host.must_be_clean();
+}

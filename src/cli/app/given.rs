@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) environment: Environment,
     /// The one writer.
     pub(crate) printer: Printer,
+    /// Called in Docker Compose's place: its exit codes.
+    pub(crate) is_drop_in: bool,
     /// Folder that the command was called in.
     pub(crate) folder: PathBuf,
     /// The engine, once it is open.

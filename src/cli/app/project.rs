@@ -139,6 +139,7 @@ mod tests {
     fn app(file: &str) -> App {
         let args = GlobalArgs { file: vec![file.to_owned()], ..GlobalArgs::default() };
         App {
+            is_drop_in: false,
             settings: Settings::new(&args, &Environment::default()).unwrap(),
             args,
             environment: Environment::default(),

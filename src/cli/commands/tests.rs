@@ -40,6 +40,7 @@ impl Bench {
         let (printer, text) = kept();
         let engine: Arc<dyn Engine> = self.engine.clone();
         let app = App {
+            is_drop_in: false,
             settings: Settings::new(&cli.global, &Environment::default()).unwrap(),
             args: cli.global,
             environment: Environment::default(),

@@ -6,4 +6,4 @@ mod readiness;
 
 pub use executor::{Execution, Outcome, execute};
 pub use perform::Product;
-pub use readiness::{Verdict, describe_exit, verdict};
+pub use readiness::{Verdict, describe_exit, ended_badly, verdict};

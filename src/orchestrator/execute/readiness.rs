@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::engine::container::{ContainerId, ContainerState, Health};
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::engine::log::LogQuery;
+use crate::event::Failure;
 use crate::plan::{Wait, WaitStep};
 
 /// A program without a health check counts as ready when it has lived so long: one that crashes at once does not.
@@ -127,6 +128,25 @@ pub(crate) async fn wait(
         error.output.extend(log.into_iter().map(|line| format!("  {line}")));
     }
     Err(error)
+}
+
+/// Returns the failure of a container of `service` that ended with a code other than 0, with the last it wrote.
+pub async fn ended_badly(
+    engine: &Arc<dyn Engine>,
+    id: &ContainerId,
+    (service, name): (&str, &str),
+    exit_code: i32,
+    out_of_memory: bool,
+) -> Failure {
+    let code = describe_exit(exit_code, out_of_memory);
+    let message = format!("service `{service}` failed: container `{name}` ended with {code}");
+    let mut error = EngineError::new(ErrorKind::Failed, format!("container `{name}`"), message);
+    let log = last_lines(engine, id).await;
+    if !log.is_empty() {
+        error.output.push(format!("last lines of {name}:"));
+        error.output.extend(log.into_iter().map(|line| format!("  {line}")));
+    }
+    Failure::new(error, Some(format!("services.{service}")))
 }
 
 async fn watch(

@@ -9,6 +9,7 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerState, ContainerSummary};
 use orchestrator::engine::log::LogQuery;
 use orchestrator::event::{Attachment, Event};
+use orchestrator::execute::ended_badly;
 use orchestrator::identity::{self, Identity};
 use orchestrator::operations::OperationError;
 use orchestrator::operations::stop::{StopOptions, kill, stop};
@@ -88,7 +89,7 @@ pub(crate) async fn run(
         }
     }
     match session.stay().await {
-        Stayed::AllEnded => Ok(()),
+        Stayed::AllEnded => session.verdict(None).await,
         Stayed::Interrupted => {
             session.stop(Reason::Person).await?;
             Err(CommandError::silent(Kind::Interrupted))
@@ -99,11 +100,7 @@ pub(crate) async fn run(
                 Ending::CodeOf(service) => session.codes.get(service).copied().unwrap_or(code),
                 Ending::WhenAllHaveEnded | Ending::AtFirstExit | Ending::AtFirstFailure => code,
             };
-            match u8::try_from(code) {
-                Ok(0) => Ok(()),
-                Ok(code) => Err(CommandError::silent(Kind::Program(code))),
-                Err(_) => Err(CommandError::silent(Kind::Program(255))),
-            }
+            session.verdict(Some(code)).await
         }
     }
 }
@@ -162,6 +159,10 @@ struct Session<'a> {
     is_up: bool,
     /// Code of the container whose end ends all.
     last_word: Option<i32>,
+    /// Containers that ended by themselves with another code than 0: the code, and whether memory ran out.
+    failed: BTreeMap<ContainerId, (Attachment, i32, bool)>,
+    /// We stop them now: their codes are no failures.
+    is_stopping: bool,
 }
 
 impl<'a> Session<'a> {
@@ -192,6 +193,8 @@ impl<'a> Session<'a> {
             codes: BTreeMap::new(),
             is_up: false,
             last_word: None,
+            failed: BTreeMap::new(),
+            is_stopping: false,
         })
     }
 
@@ -266,8 +269,30 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says what the end of the containers means: a card for each that failed, and `code`, if that is asked for.
+    async fn verdict(&mut self, code: Option<i32>) -> Result<(), CommandError> {
+        let kind = match code {
+            Some(0) => return Ok(()),
+            Some(code) => Kind::Program(u8::try_from(code).unwrap_or(255)),
+            // Docker Compose says 0 here, and scripts that call it rely on that.
+            None if self.app.is_drop_in || self.failed.is_empty() => return Ok(()),
+            None => Kind::Start,
+        };
+        let mut failures = Vec::new();
+        for (id, (attachment, code, out_of_memory)) in &self.failed {
+            let name = (attachment.service.as_str(), attachment.name.as_str());
+            failures.push(ended_badly(&self.engine, id, name, *code, *out_of_memory).await);
+        }
+        if failures.is_empty() || self.app.is_drop_in {
+            return Err(CommandError::silent(kind));
+        }
+        let error = CommandError::operation(OperationError::of(failures), Some(self.loaded));
+        Err(CommandError { kind, ..error })
+    }
+
     /// Stops what was started; a second Ctrl-C kills it.
     async fn stop(&mut self, reason: Reason) -> Result<(), CommandError> {
+        self.is_stopping = true;
         self.reporter.finish();
         self.reporter = Reporter::new(&self.app.printer, &self.app.settings, self.app.settings.progress);
         if reason == Reason::Person {
@@ -361,6 +386,7 @@ impl<'a> Session<'a> {
             ContainerState::Created => {}
             ContainerState::Running { .. } | ContainerState::Paused => {
                 self.ended.insert(attachment.id.clone(), false);
+                self.failed.remove(&attachment.id);
             }
             ContainerState::Restarting { exit_code, .. } => {
                 if shown {
@@ -376,6 +402,9 @@ impl<'a> Session<'a> {
                     self.app.printer.note(&format!("{name} exited with code {exit_code}{memory}"));
                 }
                 self.codes.entry(attachment.service.clone()).or_insert(*exit_code);
+                if *exit_code != 0 && !self.is_stopping {
+                    self.failed.insert(attachment.id.clone(), (attachment.clone(), *exit_code, *out_of_memory));
+                }
                 let is_last_word = match &self.options.ending {
                     Ending::WhenAllHaveEnded => false,
                     Ending::AtFirstExit | Ending::CodeOf(_) => true,

@@ -5,12 +5,11 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::CWD;
-
 use crate::Runtime;
 use crate::container::act::{self, ActError};
 use crate::container::list::{self, Container, FindError};
 use crate::keeper::spec;
+use crate::sandbox;
 use crate::sandbox::spec::SandboxMount;
 use crate::snapshot::overlay;
 use crate::state::record;
@@ -95,15 +94,11 @@ fn mount_apart(rt: &Runtime, container: &Container, view: View) -> io::Result<Ow
         View::Whole => spec::mounts(rt, record, &bundle).map_err(io::Error::other)?,
         View::Own | View::Image => Vec::new(),
     };
-    let open = |source: &SandboxMount| match source {
-        SandboxMount::Bind { source, target, read_only, recursive, .. } => {
-            let tree = mount::clone_tree(CWD, source, *recursive)?;
-            let set = if *read_only { Attributes::MOUNT_ATTR_RDONLY.bits().into() } else { 0 };
-            mount::change(tree.as_fd(), Change { set, ..Change::default() })?;
-            Ok(Some((tree, target.clone())))
-        }
-        // What was in it has ended with the container.
-        SandboxMount::Tmpfs { .. } => Ok(None),
+    let scratch = fd::open_directory(&bundle.root())?;
+    // Of what lay in memory nothing is left: that has ended with the container.
+    let open = |source: &SandboxMount| -> io::Result<Option<(OwnedFd, String)>> {
+        let tree = sandbox::detached(source, scratch.as_fd()).map_err(io::Error::other)?;
+        Ok(tree.map(|tree| (tree, source.target().to_owned())))
     };
     let sources: Vec<_> = sources.iter().map(open).collect::<io::Result<_>>()?;
     let layers = spec::layers(rt, &record.layers);

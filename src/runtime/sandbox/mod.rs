@@ -19,3 +19,5 @@ pub mod spec;
 #[cfg(test)]
 mod tests;
 pub mod user;
+
+pub(crate) use mounts::detached;

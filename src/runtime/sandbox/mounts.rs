@@ -41,6 +41,19 @@ pub(super) fn sources(spec: &SandboxSpec) -> Result<Vec<Source>, LaunchError> {
     spec.mounts.iter().map(source).collect()
 }
 
+/// Opens what is mounted, detached; `None`: it is made anew for each run. `scratch` is a folder to mount on for a
+/// moment, in a mount namespace of the caller's own.
+pub(crate) fn detached(mount: &SandboxMount, scratch: BorrowedFd<'_>) -> Result<Option<OwnedFd>, LaunchError> {
+    match source(mount)? {
+        Source::None => Ok(None),
+        Source::Tree { tree, part: None, .. } => Ok(Some(tree)),
+        Source::Tree { tree, part: Some(part), .. } => {
+            let copy = part_of(&tree, &part, scratch);
+            copy.map(Some).map_err(|error| LaunchError::io(Step::Source, part, &error))
+        }
+    }
+}
+
 fn source(mount: &SandboxMount) -> Result<Source, LaunchError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();

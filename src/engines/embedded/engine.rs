@@ -34,6 +34,7 @@ use tokio::sync::mpsc;
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
     EmbeddedOptions, acts, attach, build, enter, errors, files, follow, images, picture, request, usage,
+    EmbeddedOptions, acts, attach, build, describe, enter, errors, files, follow, images, picture, request, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -267,6 +268,21 @@ impl Engine for Embedded {
 
     async fn commit_container(&self, id: &ContainerId, spec: &CommitSpec) -> Result<String, EngineError> {
         files::commit(&self.rt, id.0.clone(), spec).await
+    }
+
+    async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
+        let id = id.to_owned();
+        blocking(&self.rt, move |rt| describe::container(rt, &id, &networks(rt, &[])?)).await
+    }
+
+    async fn describe_network(&self, name: &str) -> Result<Value, EngineError> {
+        let name = name.to_owned();
+        blocking(&self.rt, move |rt| describe::network(rt, &name)).await
+    }
+
+    async fn describe_volume(&self, name: &str) -> Result<Value, EngineError> {
+        let name = name.to_owned();
+        blocking(&self.rt, move |rt| describe::volume(rt, &name)).await
     }
 
     async fn occurrences(&self, query: OccurrenceQuery) -> Result<mpsc::Receiver<Occurrence>, EngineError> {

@@ -127,7 +127,7 @@ fn ports(record: &ContainerRecord, status: &StatusRecord) -> Vec<OpenPort> {
     ports
 }
 
-fn protocol(protocol: Protocol) -> &'static str {
+pub(crate) fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",

@@ -218,6 +218,17 @@ async fn frozen_restarted_and_counted(project: &Project, id: &ContainerId) {
     let port = after.ports.iter().find_map(|port| port.host).unwrap().1;
     let answer = tokio::task::spawn_blocking(move || get(port)).await.unwrap();
     assert!(answer.ends_with("seed\n"), "{answer}");
+    let described = engine.describe_container(&id.0).await.unwrap();
+    assert_eq!(described["Name"], "/shop-server-1");
+    assert_eq!(
+        (&described["State"]["Status"], &described["State"]["Health"]["Status"]),
+        (&"running".into(), &"healthy".into())
+    );
+    assert_eq!(described["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"], port.to_string());
+    let address = &described["NetworkSettings"]["Networks"][&project.network]["IPAddress"];
+    let network = engine.describe_network(&project.network).await.unwrap();
+    assert!(network["Containers"][&id.0]["IPv4Address"].as_str().unwrap().starts_with(address.as_str().unwrap()));
+    assert_eq!(engine.describe_volume("nothing").await.unwrap_err().kind, ErrorKind::NotFound);
     let mut counters = engine.container_statistics(id).await.unwrap();
     let first = tokio::time::timeout(LIMIT, counters.recv()).await.unwrap().unwrap();
     let second = tokio::time::timeout(LIMIT, counters.recv()).await.unwrap().unwrap();

@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use engines::{EmbeddedOptions, open_embedded};
 use orchestrator::engine::Engine;
 use orchestrator::event::Event;
 use orchestrator::operations::OperationError;
 use runtime::registry;
-use runtime::state::layout::Layout;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::app::choose;
 use crate::app::dry_run::DryRun;
 use crate::app::interrupts::Interrupts;
-use crate::args::global::{EngineChoice, ProgressStyle};
+use crate::args::global::ProgressStyle;
 use crate::args::{Environment, GlobalArgs, Settings};
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::diagnostic::Look;
@@ -44,8 +43,11 @@ impl App {
         let engine = match self.opened.get() {
             Some(engine) => engine.clone(),
             None => {
-                let engine = open(&self.settings, &self.environment)?;
-                self.opened.get_or_init(|| engine).clone()
+                let chosen = choose::open(&self.settings, &self.environment)?;
+                if let Some(why) = chosen.why {
+                    self.printer.note(&why);
+                }
+                self.opened.get_or_init(|| chosen.engine).clone()
             }
         };
         Ok(if self.settings.dry_run { Arc::new(DryRun(engine)) } else { engine })
@@ -93,30 +95,6 @@ impl App {
             }
         };
         reporter.follow(interruptible, events).await
-    }
-}
-
-/// Opens the engine that the flags and the environment ask for.
-fn open(settings: &Settings, environment: &Environment) -> Result<Arc<dyn Engine>, CommandError> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(CommandError::new(Kind::Environment, "containers need root here, and you are not root")
-            .hint("run it with sudo: motet makes namespaces, mounts, links and control groups"));
-    }
-    let layout = match &settings.root {
-        Some(root) => Layout::under(root),
-        None => Layout::system(),
-    };
-    let options = EmbeddedOptions {
-        no_bootstrap: settings.no_bootstrap,
-        registry: registries(environment),
-        ssh_agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
-        ..EmbeddedOptions::default()
-    };
-    match settings.engine {
-        EngineChoice::Auto | EngineChoice::Embedded => open_embedded(layout, options).map_err(|error| {
-            let start = CommandError::new(Kind::Environment, error.message);
-            error.hints.into_iter().fold(start, CommandError::hint)
-        }),
     }
 }
 

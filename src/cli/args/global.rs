@@ -98,8 +98,10 @@ pub(crate) enum AnsiChoice {
 /// What runs the containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineChoice {
-    /// Whatever this host allows
+    /// The runtime inside this program where it can work, else a Docker Engine
     Auto,
     /// The runtime inside this program
     Embedded,
+    /// The Docker Engine that `DOCKER_HOST` or the docker context names
+    Docker,
 }

@@ -11,7 +11,8 @@ use runtime::container::commit::{self, CommitRequest};
 use runtime::container::{changes, copy};
 
 use crate::embedded::engine::blocking;
-use crate::embedded::{errors, moment};
+use crate::embedded::errors;
+use crate::moment;
 
 pub(crate) async fn stat(rt: &Runtime, id: String, path: String) -> Result<PathStat, EngineError> {
     blocking(rt, move |rt| {

@@ -19,7 +19,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 
-use crate::embedded::{engine, errors, moment, summary};
+use crate::embedded::{engine, errors, summary};
+use crate::moment;
 
 /// States and containers that may wait for a slow reader.
 const WAITING: usize = 16;

@@ -14,7 +14,6 @@ mod errors;
 mod files;
 mod follow;
 mod images;
-mod moment;
 mod picture;
 mod request;
 mod summary;

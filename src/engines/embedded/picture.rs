@@ -6,7 +6,8 @@ use runtime::Runtime;
 use runtime::image::layers;
 use serde_json::{Map, Value, json};
 
-use crate::embedded::{images, moment};
+use crate::embedded::images;
+use crate::moment;
 
 /// `GET /images/NAME/json`
 pub(crate) fn describe(rt: &Runtime, reference: &str) -> Result<Value, EngineError> {

@@ -15,7 +15,7 @@ use runtime::state::container::{
 use runtime::state::network::{EndpointRecord, NetworkRecord};
 use runtime::state::volume::VolumeRecord;
 
-use crate::embedded::moment;
+use crate::moment;
 
 /// Says whether `labels` has all that is asked for: `key=value`, or `key`.
 pub(crate) fn has_labels(labels: &BTreeMap<String, String>, asked: &[String]) -> bool {

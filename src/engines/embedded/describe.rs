@@ -284,7 +284,7 @@ fn bindings(ports: &[PortRecord]) -> Map<String, Value> {
 
 fn mount(rt: &Runtime, mount: &MountRecord) -> Option<Value> {
     let (kind, name, source, driver, propagation) = match &mount.source {
-        MountSourceRecord::Bind { path, propagation } => {
+        MountSourceRecord::Bind { path, propagation, .. } => {
             ("bind", None, path.clone(), None, propagation.clone().unwrap_or_else(|| "rprivate".into()))
         }
         MountSourceRecord::Volume { name, .. } => {

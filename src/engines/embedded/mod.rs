@@ -3,11 +3,8 @@
 mod acts;
 mod attach;
 mod build;
-<<<<<<< HEAD
 mod cdi;
-=======
 mod describe;
->>>>>>> 98725a4 (Containers, networks and volumes are described in the Docker API's words)
 pub mod engine;
 mod enter;
 mod errors;

@@ -42,7 +42,7 @@ impl Reader for FileSystem {
     }
 
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError> {
-        Err(ReadError::Other(format!("`{reference}` is remote, and only local files are read here")))
+        Err(ReadError::Refused(format!("copy what `{reference}` names to this machine, and name the copy")))
     }
 }
 

@@ -88,8 +88,16 @@ pub enum ReadError {
     NotUtf8(usize),
     /// Larger than the caller allows, in bytes.
     TooLarge(u64),
+    /// It is remote, and the caller fetches nothing unless told to; how to tell it, as a sentence.
+    Refused(String),
     /// Anything else, in the operating system's words.
     Other(String),
+}
+
+/// Says whether `text` names a file of another machine, or of a repository, that a [`Reader`] must fetch first.
+pub fn is_remote(text: &str) -> bool {
+    const PREFIXES: [&str; 8] = ["oci://", "git@", "git://", "https://", "http://", "ssh://", "file://", "github.com/"];
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
 
 /// Reads files for `load`: the file system for the program, a map for tests and editors.
@@ -100,7 +108,10 @@ pub trait Reader {
     /// Says whether something exists at `path` (absolute).
     fn exists(&self, path: &Path) -> bool;
 
-    /// Fetches a remote Compose file (`git` or `oci://`) and returns the local path of its folder or file.
+    /// Fetches what [`is_remote`] (`git` or `oci://`) and returns the local path of the Compose file, or of its folder.
+    ///
+    /// Fetching runs programs and asks servers that the Compose file chose: a reader that was not told to do so
+    /// answers [`ReadError::Refused`].
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError>;
 }
 
@@ -115,6 +126,6 @@ impl Reader for BTreeMap<PathBuf, String> {
     }
 
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError> {
-        Err(ReadError::Other(format!("`{reference}` is remote, and only files in memory are read here")))
+        Err(ReadError::Refused(format!("only files in memory are read here; `{reference}` must be among them")))
     }
 }

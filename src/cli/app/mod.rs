@@ -6,6 +6,7 @@ pub(crate) mod foreground;
 pub(crate) mod given;
 pub(crate) mod interrupts;
 pub(crate) mod project;
+pub(crate) mod remote;
 pub(crate) mod streams;
 pub(crate) mod terminal;
 

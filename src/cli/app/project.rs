@@ -3,9 +3,11 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use compose::{Code, Diagnostic, FileSystem, LoadRequest, Passes, Severity};
+use compose::source::is_remote;
+use compose::{Code, Diagnostic, LoadRequest, Passes, Severity};
 
 use crate::app::App;
+use crate::app::remote::Remote;
 use crate::error::{CommandError, Kind, LoadedProject, Source};
 use crate::print::diagnostic;
 use crate::print::printer::Stream;
@@ -44,7 +46,7 @@ impl App {
         passes: Passes,
         warnings: Warnings,
     ) -> Result<LoadedProject, CommandError> {
-        let loaded = compose::load(&self.request(services, passes)?, &FileSystem);
+        let loaded = compose::load(&self.request(services, passes)?, &self.reader());
         let (errors, others): (Vec<Diagnostic>, Vec<Diagnostic>) =
             loaded.diagnostics.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
         if warnings == Warnings::Shown {
@@ -107,9 +109,19 @@ impl App {
         })
     }
 
+    /// Returns what reads the project's files.
+    fn reader(&self) -> Remote {
+        let allowed = |variable| self.args.allow_remote || self.environment.is_on(variable);
+        let cache = match (self.environment.get("XDG_CACHE_HOME"), self.environment.get("HOME")) {
+            (Some(cache), _) => Some(Path::new(cache).join("motet")),
+            (None, Some(home)) => Some(Path::new(home).join(".cache/motet")),
+            (None, None) => None,
+        };
+        Remote { git: allowed("COMPOSE_EXPERIMENTAL_GIT_REMOTE"), cache }
+    }
+
     fn file(&self, file: &str) -> PathBuf {
-        let is_remote = file.contains("://") || file.starts_with("git@");
-        if file == "-" || is_remote { PathBuf::from(file) } else { self.absolute(Path::new(file)) }
+        if file == "-" || is_remote(file) { PathBuf::from(file) } else { self.absolute(Path::new(file)) }
     }
 
     /// Returns `path` made absolute, `.` and `..` resolved as text.

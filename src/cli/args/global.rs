@@ -56,6 +56,10 @@ pub(crate) struct GlobalArgs {
     #[arg(long)]
     pub(crate) all_resources: bool,
 
+    /// Fetch Compose files that are named by git and `oci://` addresses
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+
     /// What runs the containers
     #[arg(long, value_enum, value_name = "ENGINE")]
     pub(crate) engine: Option<EngineChoice>,

@@ -166,7 +166,8 @@ impl Walk<'_> {
     ) -> Result<std::rc::Rc<Services>, Stop> {
         let written = node.plain();
         let home = paths::Base { directory: &file.directory, home: self.scope.base().home };
-        let path = PathBuf::from(paths::absolute(home, &written));
+        let local = |text: &str| PathBuf::from(paths::absolute(home, text));
+        let path = discovery::locate(session, &written, Some(node.span), local)?;
         if let Some(known) = self.files.get(&path) {
             return Ok(known.clone());
         }

@@ -9,7 +9,7 @@ use crate::canonical::paths::{self, Base};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Mapping, Node, Value};
 use crate::document::session::{Session, Stop};
-use crate::environment::precedence;
+use crate::environment::{discovery, precedence};
 use crate::source::Span;
 
 /// How many files one project may include, each time counted.
@@ -82,26 +82,10 @@ fn files(session: &mut Session<'_>, item: &Node, scope: &Scope<'_>) -> Result<Ve
     let mut files = Vec::new();
     for node in list.as_sequence().into_iter().flatten() {
         let Some(text) = node.as_str() else { continue };
-        if is_remote(text) {
-            match session.reader.fetch(text) {
-                Ok(path) => files.push((path, node.span)),
-                Err(error) => {
-                    let reason = crate::document::session::read_failure(&error);
-                    let message = format!("cannot fetch `{text}`: {reason}");
-                    return session.stop(Diagnostic::error(6, message).at(node.span).label("named here"));
-                }
-            }
-        } else {
-            files.push((PathBuf::from(paths::absolute(scope.base(), text)), node.span));
-        }
+        let local = |text: &str| PathBuf::from(paths::absolute(scope.base(), text));
+        files.push((discovery::locate(session, text, Some(node.span), local)?, node.span));
     }
     Ok(files)
-}
-
-fn is_remote(text: &str) -> bool {
-    ["oci://", "git@", "git://", "https://", "http://", "ssh://", "github.com/"]
-        .iter()
-        .any(|prefix| text.starts_with(prefix))
 }
 
 /// Returns what an included project sees: what includes it sees, then its own files of variables.

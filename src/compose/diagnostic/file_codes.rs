@@ -87,6 +87,22 @@ services:
     image: nginx"#,
     },
     Explanation {
+        code: 9,
+        text: r#"A Compose file that was named, by -f, by `include` or by `extends`, lies in a git repository or a registry (https://, git@, github.com/, oci://) and could not be fetched. Nothing is fetched unless --allow-remote is given or COMPOSE_EXPERIMENTAL_GIT_REMOTE (for oci:// COMPOSE_EXPERIMENTAL_OCI_REMOTE) is true, since a file from elsewhere decides what runs on this machine."#,
+        wrong: r#"include: ["https://example.com/shop.git#main:compose.yaml"]
+services:
+  web:
+    image: nginx"#,
+        right: r#"include: [shop/compose.yaml]
+services:
+  web:
+    image: nginx
+#@ shop/compose.yaml
+services:
+  shop:
+    image: nginx"#,
+    },
+    Explanation {
         code: 100,
         text: r#"The text is not YAML at this place. Values that begin with @, `, % or another sign of YAML's own need quotes."#,
         wrong: r#"services:

@@ -27,6 +27,7 @@ pub struct Session<'a> {
     seen: HashSet<Diagnostic>,
     errors: usize,
     read: HashMap<PathBuf, FileId>,
+    fetched: HashMap<String, PathBuf>,
 }
 
 /// A file that is wrong throughout is known to be after this many mistakes.
@@ -45,6 +46,7 @@ impl<'a> Session<'a> {
             seen: HashSet::new(),
             errors: 0,
             read: HashMap::new(),
+            fetched: HashMap::new(),
         }
     }
 
@@ -105,6 +107,30 @@ impl<'a> Session<'a> {
         Ok(id)
     }
 
+    /// Fetches what `reference` names, once, and returns the path of the file or folder; `from` is where it is named.
+    pub fn fetch(&mut self, reference: &str, from: Option<Span>) -> Result<PathBuf, Stop> {
+        if let Some(known) = self.fetched.get(reference) {
+            return Ok(known.clone());
+        }
+        match self.reader.fetch(reference) {
+            Ok(path) => {
+                self.fetched.insert(reference.to_owned(), path.clone());
+                Ok(path)
+            }
+            Err(error) => {
+                let message = format!("cannot fetch `{reference}`: {}", read_failure(&error));
+                let mut diagnostic = Diagnostic::error(9, message);
+                if let Some(span) = from {
+                    diagnostic = diagnostic.at(span).label("named here");
+                }
+                if let ReadError::Refused(help) = error {
+                    diagnostic = diagnostic.help(help);
+                }
+                self.stop(diagnostic)
+            }
+        }
+    }
+
     /// Returns the text that `span` covers.
     pub fn text(&self, span: Span) -> &str {
         self.sources.get(span.file).and_then(|s| s.text.get(span.start as usize..span.end as usize)).unwrap_or("")
@@ -131,6 +157,7 @@ pub fn read_failure(error: &ReadError) -> String {
         ReadError::Denied => "permission denied".into(),
         ReadError::NotUtf8(offset) => format!("it is not UTF-8 text (byte {offset})"),
         ReadError::TooLarge(size) => format!("{size} bytes are more than is read"),
+        ReadError::Refused(_) => "remote files are not fetched unless that is allowed".into(),
         ReadError::Other(text) => text.clone(),
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 use crate::document::session::{Session, Stop};
+use crate::source::{Span, is_remote};
 
 /// Names of the file, best first.
 pub const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -24,6 +25,21 @@ pub fn find(session: &mut Session<'_>, folder: &Path) -> Result<Vec<PathBuf>, St
             .help(format!("looked for {}", NAMES.join(", ")))
             .help("name one with -f FILE"),
     )
+}
+
+/// Returns the Compose file that `reference` names: what `local` makes of a path, or fetched from where it lies.
+pub fn locate(
+    session: &mut Session<'_>,
+    reference: &str,
+    from: Option<Span>,
+    local: impl FnOnce(&str) -> PathBuf,
+) -> Result<PathBuf, Stop> {
+    if !is_remote(reference) {
+        return Ok(local(reference));
+    }
+    let path = session.fetch(reference, from)?;
+    // What was fetched may be a folder: then the file has one of the usual names.
+    Ok(best(session, &path, &NAMES).unwrap_or(path))
 }
 
 fn best(session: &mut Session<'_>, directory: &Path, names: &[&str]) -> Option<PathBuf> {

@@ -31,7 +31,10 @@ pub fn settle(session: &mut Session<'_>, request: &LoadRequest) -> Result<Settin
     let mut variables = request.environment.clone();
     let here = request.working_directory.display().to_string();
     variables.entry("PWD".into()).or_insert(here);
-    let mut setting = Setting { variables, files: request.files.clone(), ..Setting::default() };
+    let mut setting = Setting { variables, ..Setting::default() };
+    for file in &request.files {
+        setting.files.push(discovery::locate(session, &file.to_string_lossy(), None, |_| file.clone())?);
+    }
     let named = named_env_files(request);
     let default = if named.is_empty() { default_env_file(session, request, &setting) } else { None };
     let first: Vec<PathBuf> = named.iter().cloned().chain(default).collect();
@@ -96,7 +99,7 @@ fn files_by_variable(
             files.push(PathBuf::from(file));
             continue;
         }
-        let path = discovery::join(&request.working_directory, file);
+        let path = discovery::locate(session, file, None, |file| discovery::join(&request.working_directory, file))?;
         if !session.reader.exists(&path) {
             return session.stop(
                 Diagnostic::error(3, format!("the Compose file `{}` is not there", path.display()))

@@ -19,7 +19,8 @@ use runtime::{network, volume};
 use serde_json::{Map, Value, json};
 
 use crate::embedded::summary::Networks;
-use crate::embedded::{errors, moment, summary};
+use crate::embedded::{errors, summary};
+use crate::moment;
 
 /// What the Docker API says of a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";

@@ -27,6 +27,7 @@ mod scenarios {
     pub mod probe;
     pub mod restart;
     pub mod up;
+    pub mod watch;
     pub mod wrong_input;
 }
 

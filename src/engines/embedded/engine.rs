@@ -254,6 +254,10 @@ impl Engine for Embedded {
         files::copy_in(&self.rt, id.0.clone(), path.to_owned(), archive, options).await
     }
 
+    async fn remove_paths(&self, id: &ContainerId, paths: &[String]) -> Result<(), EngineError> {
+        files::remove(&self.rt, id.0.clone(), paths.to_vec()).await
+    }
+
     async fn container_changes(&self, id: &ContainerId) -> Result<Vec<PathChange>, EngineError> {
         files::changes(&self.rt, id.0.clone()).await
     }

@@ -47,6 +47,10 @@ pub(crate) async fn copy_in(
     .await
 }
 
+pub(crate) async fn remove(rt: &Runtime, id: String, paths: Vec<String>) -> Result<(), EngineError> {
+    blocking(rt, move |rt| copy::remove(rt, &id, &paths).map_err(|error| errors::act(&id, &error))).await
+}
+
 pub(crate) async fn changes(rt: &Runtime, id: String) -> Result<Vec<PathChange>, EngineError> {
     blocking(rt, move |rt| {
         let found = changes::changes(rt, &id).map_err(|error| errors::act(&id, &error))?;

@@ -148,6 +148,25 @@ pub fn copy_in(rt: &Runtime, container: &str, path: &str, archive: OwnedFd, opti
     Ok(())
 }
 
+/// Removes absolute paths of a container, folders with all in them; what is not there is no error.
+pub fn remove(rt: &Runtime, container: &str, paths: &[String]) -> Result<(), ActError> {
+    // The thread's root is the container's: no link leads out of it.
+    inside(rt, container, "remove files in", View::Whole, |_| paths.iter().try_for_each(|path| remove_one(path)))
+}
+
+fn remove_one(path: &str) -> io::Result<()> {
+    let path = Path::new("/").join(path);
+    let removed = match std::fs::symlink_metadata(&path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(&path),
+        Ok(_) => std::fs::remove_file(&path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+        other => other,
+    }
+}
+
 /// Writes all of a container's own files as a tar, without what is mounted.
 pub fn export(rt: &Runtime, container: &str, archive: OwnedFd) -> Result<(), ActError> {
     inside(rt, container, "export", View::Own, |root| {

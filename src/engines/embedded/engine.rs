@@ -32,6 +32,9 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
+use crate::embedded::{
+    EmbeddedOptions, acts, attach, build, describe, enter, errors, files, follow, images, picture, request, usage,
+};
 
 /// The engine over the embedded runtime.
 #[derive(Debug)]

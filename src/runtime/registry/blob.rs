@@ -48,14 +48,21 @@ pub async fn fetch(
         return Ok(layer);
     }
     let resumed = partial.length > 0;
-    match attempt(rt, client, descriptor, diff_id, &mut partial, reporter).await {
+    let result = match attempt(rt, client, descriptor, diff_id, &mut partial, reporter).await {
         // What an earlier process left may be what is wrong.
         Err(error) if resumed && is_about_content(&error) => {
             partial.clear().map_err(|source| PullError::Keep { path: partial.path.clone(), source })?;
             attempt(rt, client, descriptor, diff_id, &mut partial, reporter).await
         }
         other => other,
+    };
+    match &result {
+        Err(error) if is_about_content(error) => partial.remove(),
+        // Nothing came: an empty file is of no use to the next process.
+        Err(_) if partial.file.metadata().is_ok_and(|it| it.len() == 0) => partial.remove(),
+        Ok(_) | Err(_) => {}
     }
+    result
 }
 
 async fn attempt(
@@ -84,14 +91,10 @@ async fn attempt(
         Ok(()) | Err(None) => unpacked,
         Err(Some(error)) => Err(error),
     };
-    match &result {
-        Ok(_) => {
-            let media_type = media_type(&descriptor.media_type);
-            let packed = Packed { digest: descriptor.digest, size: descriptor.size, media_type };
-            packed::keep(rt, &partial.path, &diff_id, &packed)?;
-        }
-        Err(error) if is_about_content(error) => partial.remove(),
-        Err(_) => {}
+    if result.is_ok() {
+        let media_type = media_type(&descriptor.media_type);
+        let packed = Packed { digest: descriptor.digest, size: descriptor.size, media_type };
+        packed::keep(rt, &partial.path, &diff_id, &packed)?;
     }
     result
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, RANGE};
 use reqwest::{Method, Response};
@@ -9,7 +10,7 @@ use reqwest::{Method, Response};
 use crate::image::digest::Digest;
 use crate::image::manifest::ACCEPT as ACCEPTED;
 use crate::image::reference::Reference;
-use crate::registry::endpoint::{Endpoint, Request};
+use crate::registry::endpoint::{Endpoint, Request, TRIES, pause_for};
 use crate::registry::error::PullError;
 
 pub use crate::registry::settings::{Proxies, Settings};
@@ -112,8 +113,18 @@ impl Client {
 
     async fn document(&self, path: &str, accept: &str) -> Result<Vec<u8>, PullError> {
         let request = self.request(Method::GET, path).header(ACCEPT, accept);
-        let response = self.read(&request).await?;
-        self.last().body(response).await
+        let mut tries = 1;
+        loop {
+            let response = self.read(&request).await?;
+            match self.last().body(response).await {
+                // Short as it is, it may be cut off on its way.
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    pause_for(Duration::from_millis(100 << tries)).await;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Asks whoever answered last, then those behind it: the registry's own error is the one that is told.

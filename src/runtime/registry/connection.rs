@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use reqwest::{NoProxy, Proxy};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::registry::error::PullError;
@@ -68,11 +70,22 @@ fn tls(configured: &HostSettings, settings: &Settings) -> Result<rustls::ClientC
     } else {
         let found = || BUNDLES.iter().map(Path::new).find(|path| path.exists());
         let mut roots = rustls::RootCertStore::empty();
-        let bundle = settings.ca_file.as_deref().or_else(found);
-        for path in bundle.into_iter().chain(configured.authorities.iter().map(|path| &**path)) {
+        let mut own = Vec::new();
+        let given = settings.ca_file.iter().chain(&configured.authorities);
+        for path in given {
+            own.extend(certificates(path)?);
+        }
+        roots.add_parsable_certificates(own.iter().cloned());
+        if let (None, Some(path)) = (&settings.ca_file, found()) {
             roots.add_parsable_certificates(certificates(path)?);
         }
-        builder.with_root_certificates(roots)
+        if roots.is_empty() {
+            // Nothing is trusted, and plain http needs nothing.
+            return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+        }
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let usual = usual.map_err(|error| PullError::Client(format!("no certificates to trust: {error}")))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Known { usual, own }))
     };
     match &configured.identity {
         None => Ok(builder.with_no_client_auth()),
@@ -88,6 +101,56 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PullError> 
     let found = CertificateDer::pem_file_iter(path)
         .map_err(|error| PullError::Client(format!("cannot read `{}`: {error}", path.display())))?;
     Ok(found.flatten().collect())
+}
+
+/// Takes what an authority vouches for, and certificates that are trusted themselves although they say that they are an
+/// authority's: what `openssl req -x509` makes, and every Go program takes.
+#[derive(Debug)]
+struct Known {
+    usual: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp, now);
+        // Its time is checked before: an old one is told as such.
+        let is_authority = |error: &rustls::Error| error.to_string().contains("CaUsedAsEndEntity");
+        if verified.as_ref().is_err_and(is_authority) && self.own.iter().any(|own| own == end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
 }
 
 /// Takes any certificate: for hosts that are configured as insecure.

@@ -15,7 +15,7 @@ use crate::registry::error::PullError;
 use crate::registry::settings::{HostSettings, Settings, is_loopback};
 
 /// Tries of one request.
-const TRIES: u32 = 4;
+pub(crate) const TRIES: u32 = 4;
 /// Nobody waits longer than this for a registry that says when to come again.
 const LONGEST_WAIT: u64 = 60;
 /// Longest manifest, config or token.

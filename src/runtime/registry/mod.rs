@@ -15,4 +15,8 @@ pub mod settings;
 mod upload;
 
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod round_trips;
+#[cfg(test)]
 mod tests;

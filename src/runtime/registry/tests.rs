@@ -15,6 +15,7 @@ use crate::image::store::{self, Image};
 use crate::progress::Silent;
 use crate::registry::client::Settings;
 use crate::registry::error::PullError;
+use crate::registry::peers::Peer;
 use crate::registry::pull::pull;
 use crate::state::layout::Layout;
 
@@ -321,48 +322,6 @@ fn an_unknown_name_and_a_closed_port_are_told_apart() {
     assert!(started.elapsed().as_secs() < 10);
 }
 
-/// Debian's `docker-registry`, stopped when dropped.
-struct Registry {
-    process: std::process::Child,
-    _folder: tempfile::TempDir,
-    address: String,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the peer under test is a program")]
-fn registry() -> Option<Registry> {
-    if !std::path::Path::new("/usr/bin/docker-registry").exists() {
-        println!("skipped: Debian's package `docker-registry` is not installed");
-        return None;
-    }
-    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
-    let storage = folder.path().join("data");
-    let config = format!(
-        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
-        storage.display()
-    );
-    let path = folder.path().join("config.yml");
-    std::fs::write(&path, config).unwrap();
-    let mut command = std::process::Command::new("/usr/bin/docker-registry");
-    command.arg("serve").arg(&path).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    let process = command.spawn().unwrap();
-    let registry = Registry { process, _folder: folder, address };
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while TcpStream::connect(&registry.address).is_err() {
-        assert!(std::time::Instant::now() < until, "the registry does not listen");
-        std::thread::yield_now();
-    }
-    Some(registry)
-}
-
 /// Sends one request and returns status, headers and body.
 fn send(address: &str, method: &str, path: &str, kind: &str, body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -379,7 +338,7 @@ fn send(address: &str, method: &str, path: &str, kind: &str, body: &[u8]) -> (u1
 
 #[test]
 fn a_real_registry_serves_an_image() {
-    let Some(registry) = registry() else { return };
+    let Some(registry) = Peer::start("") else { return };
     let sample = sample();
     for (digest, bytes) in &sample.blobs {
         let (status, answer) = send(&registry.address, "POST", "/v2/me/app/blobs/uploads/", "text/plain", b"");

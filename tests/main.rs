@@ -18,6 +18,7 @@ mod scenarios {
     //! One file a command or a promise.
     pub mod attributes;
     pub mod build;
+    pub mod container;
     pub mod crash;
     pub mod down;
     pub mod exec;
@@ -26,6 +27,7 @@ mod scenarios {
     pub mod plan;
     pub mod probe;
     pub mod restart;
+    pub mod run;
     pub mod up;
     pub mod watch;
     pub mod wrong_input;

@@ -15,7 +15,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::app::App;
 use crate::args::global::{AnsiChoice, ProgressStyle};
-use crate::args::{Environment, Settings, hoist};
+use crate::args::env_file::with_env_files;
+use crate::args::{Environment, Settings, docker, hoist, typo};
 use crate::commands::Cli;
 use crate::error::{CommandError, Kind};
 use crate::print::printer::{Printer, Stream};
@@ -32,18 +33,24 @@ fn main() -> ExitCode {
         return print_plugin_metadata();
     }
     let command = Cli::command();
+    let arguments = hoist::place_first(&command, arguments, |path| path.exists());
     let arguments = hoist::hoist(&command, arguments);
     let cli = match command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe is nothing to report.
-            let _ = error.print();
+            match typo::explain(&error) {
+                Some(text) => Printer::of_process(AnsiChoice::Never).write(Stream::Err, text.as_bytes()),
+                // A closed pipe is nothing to report.
+                None => drop(error.print()),
+            }
             let kind = if error.use_stderr() { Kind::Usage } else { return ExitCode::SUCCESS };
-            return ExitCode::from(kind.exit_code(called_as == CalledAs::DockerCompose));
+            return ExitCode::from(usage_code(called_as, kind));
         }
     };
     let environment = Environment::of_process();
-    let (settings, wrong) = match Settings::new(&cli.global, &environment) {
+    let folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let said = with_env_files(&environment, &cli.global, &folder);
+    let (settings, wrong) = match Settings::new(&cli.global, &said) {
         Ok(settings) => (settings, None),
         Err(why) => {
             let plain = Settings::new(&cli.global, &Environment::default());
@@ -51,7 +58,6 @@ fn main() -> ExitCode {
         }
     };
     let printer = Printer::of_process(settings.ansi);
-    let folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
     start_traces(&settings);
     let is_drop_in = called_as == CalledAs::DockerCompose;
     let app = App { args: cli.global, settings, environment, printer, is_drop_in, folder, opened: OnceLock::new() };
@@ -63,9 +69,14 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(&app, &error);
-            ExitCode::from(error.kind.exit_code(called_as == CalledAs::DockerCompose))
+            ExitCode::from(error.kind.exit_code(called_as != CalledAs::Motet))
         }
     }
+}
+
+/// The code of a command line that is not understood: docker has one of its own.
+fn usage_code(called_as: CalledAs, kind: Kind) -> u8 {
+    if called_as == CalledAs::Docker { 125 } else { kind.exit_code(called_as != CalledAs::Motet) }
 }
 
 fn run(app: &App, verb: commands::Verb) -> Result<(), CommandError> {
@@ -104,6 +115,8 @@ enum CalledAs {
     Motet,
     /// In Docker Compose's place: its exit codes.
     DockerCompose,
+    /// In the docker command's place: its verbs and exit codes.
+    Docker,
     /// By the docker command, which asks what this plug-in is.
     PluginMetadata,
 }
@@ -111,8 +124,10 @@ enum CalledAs {
 /// Returns the arguments without what a docker plug-in is given in front, and the name.
 fn called(mut arguments: Vec<OsString>) -> (Vec<OsString>, CalledAs) {
     let name = arguments.first().map(|first| Path::new(first).file_stem().unwrap_or_default().to_owned());
-    if name.is_none_or(|name| name != "docker-compose") {
-        return (arguments, CalledAs::Motet);
+    match name.as_ref().and_then(|name| name.to_str()) {
+        Some("docker-compose") => {}
+        Some("docker") => return (docker::translate(arguments), CalledAs::Docker),
+        Some(_) | None => return (arguments, CalledAs::Motet),
     }
     match arguments.get(1).and_then(|first| first.to_str()) {
         Some("docker-cli-plugin-metadata") => return (arguments, CalledAs::PluginMetadata),
@@ -149,6 +164,7 @@ mod tests {
         check("/usr/bin/motet up", "/usr/bin/motet up", CalledAs::Motet);
         check("/usr/local/bin/docker-compose up", "/usr/local/bin/docker-compose up", CalledAs::DockerCompose);
         check("docker-compose compose up", "docker-compose up", CalledAs::DockerCompose);
+        check("/bin/docker ps -a", "/bin/docker container ls -a", CalledAs::Docker);
         let metadata = "docker-compose docker-cli-plugin-metadata";
         check(metadata, metadata, CalledAs::PluginMetadata);
     }

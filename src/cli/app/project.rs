@@ -95,10 +95,19 @@ impl App {
         } else {
             None
         };
+        let mut files: Vec<PathBuf> = self.args.file.iter().map(|file| self.file(file)).collect();
+        let mut working_directory = self.folder.clone();
+        match self.args.at.as_deref().map(|place| self.absolute(place)) {
+            Some(place) if place.is_dir() => working_directory = place,
+            // A Compose file is meant itself; of any other file the project that it is in.
+            Some(place) if is_yaml(&place) => files.insert(0, place),
+            Some(place) => working_directory = place.parent().unwrap_or(&self.folder).to_owned(),
+            None => {}
+        }
         Ok(LoadRequest {
-            files: self.args.file.iter().map(|file| self.file(file)).collect(),
+            files,
             stdin,
-            working_directory: self.folder.clone(),
+            working_directory,
             project_directory: self.args.project_directory.as_deref().map(|path| self.absolute(path)),
             project_name: self.args.project_name.clone(),
             env_files: self.args.env_file.iter().map(|file| self.absolute(Path::new(file))).collect(),
@@ -138,6 +147,10 @@ impl App {
         }
         absolute
     }
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 #[cfg(test)]

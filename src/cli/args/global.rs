@@ -12,6 +12,10 @@ pub(crate) struct GlobalArgs {
     #[arg(short, long = "file", value_name = "FILE", action = ArgAction::Append)]
     pub(crate) file: Vec<String>,
 
+    /// A file or folder of the project: where its Compose file is looked for
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(crate) at: Option<PathBuf>,
+
     /// Project name
     #[arg(short, long, value_name = "NAME")]
     pub(crate) project_name: Option<String>,

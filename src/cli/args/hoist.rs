@@ -2,6 +2,7 @@
 //! something else (`logs -f`), so those that the verb does not know itself are moved in front of it.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::{Arg, Command};
 
@@ -13,28 +14,25 @@ const PASSES_ARGUMENTS_ON: [&str; 2] = ["exec", "run"];
 pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
     let Some(at) = verb_position(root, &args) else { return args };
     let Some(mut verb) = root.find_subcommand(&args[at]) else { return args };
-    let passes_on = PASSES_ARGUMENTS_ON.contains(&verb.get_name());
-
     let (mut before, mut after) = (args[..at].to_vec(), vec![args[at].clone()]);
-    let mut rest = args[at + 1..].iter().cloned();
+    let mut rest = args[at + 1..].iter().cloned().peekable();
+    // `container run`: the flags are those of the verb inside of the group.
+    let in_group = verb.has_subcommands();
+    while let Some(inner) = rest.peek().and_then(|token| verb.find_subcommand(token)) {
+        verb = inner;
+        after.extend(rest.next());
+    }
+    let passes_on = PASSES_ARGUMENTS_ON.contains(&verb.get_name());
     while let Some(token) = rest.next() {
         if token == "--" || (passes_on && !is_option(&token)) {
             after.push(token);
             after.extend(rest);
             break;
         }
-        // A group of verbs, `image prune`: the options behind are those of the inner one.
-        if let Some(inner) =
-            Some(&token).filter(|token| !is_option(token)).and_then(|token| verb.find_subcommand(token))
-        {
-            verb = inner;
-            after.push(token);
-            continue;
-        }
         let own = find(verb, &token);
         let (target, found) = match own {
             Some(_) => (&mut after, own),
-            None => match find(root, &token) {
+            None => match find(root, &token).filter(|_| !in_group || is_long(&token)) {
                 Some(global) => (&mut before, Some(global)),
                 None => (&mut after, None),
             },
@@ -47,6 +45,23 @@ pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
     }
     before.extend(after);
     before
+}
+
+/// Puts a file or folder that stands where the verb is expected into a flag: `motet shop/compose.yaml up`.
+pub(crate) fn place_first(root: &Command, mut args: Vec<OsString>, exists: impl Fn(&Path) -> bool) -> Vec<OsString> {
+    let Some(at) = verb_position(root, &args) else { return args };
+    let is_verb = root.find_subcommand(&args[at]).is_some() || args[at] == "help";
+    if is_verb || !exists(Path::new(&args[at])) {
+        return args;
+    }
+    let mut flag = OsString::from("--at=");
+    flag.push(&args[at]);
+    args[at] = flag;
+    args
+}
+
+fn is_long(token: &OsStr) -> bool {
+    token.to_str().is_some_and(|text| text.starts_with("--"))
 }
 
 /// Returns where the verb stands: the first argument that is neither an option nor the value of one.
@@ -75,8 +90,9 @@ fn carries_value(token: &OsStr) -> bool {
     token.to_str().is_some_and(|text| if text.starts_with("--") { text.contains('=') } else { text.len() > 2 })
 }
 
+/// Says whether the next argument is its value; one that is optional has to stand behind a `=`.
 fn takes_value(arg: &Arg) -> bool {
-    arg.get_action().takes_values()
+    arg.get_action().takes_values() && !arg.is_require_equals_set()
 }
 
 /// Returns the option of `command` that `token` spells.
@@ -129,6 +145,19 @@ mod tests {
     fn arguments_of_the_program_to_run_stay() {
         check("motet exec -e A=b --dry-run web ls -f --dry-run", "motet --dry-run exec -e A=b web ls -f --dry-run");
         check("motet up -- -f", "motet up -- -f");
+    }
+
+    #[test]
+    fn a_place_in_front_of_the_verb_becomes_a_flag() {
+        let root = GlobalArgs::augment_args(Command::new("motet")).subcommand(Command::new("up"));
+        let of = |line: &str| {
+            let args = line.split(' ').map(OsString::from).collect();
+            let placed = place_first(&root, args, |path| path.starts_with("shop"));
+            placed.into_iter().map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("motet -p x shop/compose.yaml up"), "motet -p x --at=shop/compose.yaml up");
+        assert_eq!(of("motet up shop"), "motet up shop");
+        assert_eq!(of("motet other up"), "motet other up");
     }
 
     #[test]

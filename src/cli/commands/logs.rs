@@ -62,10 +62,12 @@ pub(crate) struct Args {
     services: Vec<String>,
 }
 
+/// How many of the lines that are there; `None`: all.
 #[derive(Debug, Clone, Copy)]
-struct Tail(Option<u64>);
+pub(crate) struct Tail(pub(crate) Option<u64>);
 
-fn parse_tail(text: &str) -> Result<Tail, String> {
+/// Reads a number of lines, or `all`.
+pub(crate) fn parse_tail(text: &str) -> Result<Tail, String> {
     if text == "all" || text.starts_with('-') {
         return Ok(Tail(None));
     }

@@ -5,6 +5,7 @@ pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod commit;
 pub(crate) mod config;
+pub(crate) mod container;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod down;
@@ -15,12 +16,14 @@ pub(crate) mod export;
 pub(crate) mod host_files;
 pub(crate) mod image;
 pub(crate) mod images;
+pub(crate) mod inspect;
 pub(crate) mod kill;
 pub(crate) mod listen;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod network;
 pub(crate) mod one;
 pub(crate) mod pause;
 pub(crate) mod plan;
@@ -41,6 +44,7 @@ pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod version;
 pub(crate) mod viz;
+pub(crate) mod volume;
 pub(crate) mod volumes;
 pub(crate) mod wait;
 pub(crate) mod watch;
@@ -172,6 +176,14 @@ pub(crate) enum Verb {
     Viz(viz::Args),
     /// Explain the code of a mistake, such as E0107
     Explain(explain::Args),
+    /// Containers by name, outside of any project
+    Container(container::Args),
+    /// Networks by name, outside of any project
+    Network(network::Args),
+    /// Volumes by name, outside of any project
+    Volume(volume::Args),
+    /// Print all that is known of containers, images, volumes or networks
+    Inspect(inspect::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -185,6 +197,11 @@ impl Verb {
             Self::Down(args) => down::run(args, app).await,
             Self::Ps(args) => ps::run(args, app).await,
             Self::Logs(args) => logs::run(args, app).await,
+            Self::Container(args) => container::run(args, app).await,
+            Self::Network(args) => network::run(args, app).await,
+            Self::Volume(args) => volume::run(args, app).await,
+            Self::Inspect(args) => inspect::run(args, app).await,
+            Self::System(args) => system::run(args, app).await,
             Self::Run(args) => run::run(*args, app).await,
             Self::Attach(args) => attach::run(args, app).await,
             Self::Pause(args) => pause::run(args, app).await,
@@ -215,7 +232,6 @@ impl Verb {
             Self::Image(args) => image::run(args, app).await,
             Self::Login(args) => login::run(args, app).await,
             Self::Logout(args) => login::logout(args, app).await,
-            Self::System(args) => system::run(args, app).await,
             Self::Port(args) => port::run(args, app).await,
             Self::Ls(args) => ls::run(args, app).await,
             Self::Watch(args) => watch::run(args, app).await,

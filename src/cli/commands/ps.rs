@@ -206,7 +206,7 @@ pub(crate) fn state_word(state: &ContainerState) -> &'static str {
 }
 
 /// Returns `0.0.0.0:5000->5000/tcp, 9000/tcp`.
-fn ports(container: &ContainerSummary) -> String {
+pub(crate) fn ports(container: &ContainerSummary) -> String {
     let text = |port: &OpenPort| match port.host {
         Some((address, host_port)) => {
             let host = std::net::SocketAddr::new(address, host_port);

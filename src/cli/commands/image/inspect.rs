@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
 }
 
 /// Four columns a level, as Docker has it.
-fn pretty(value: &Value) -> String {
+pub(crate) fn pretty(value: &Value) -> String {
     let mut text = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);

@@ -1,0 +1,45 @@
+//! A command line that is not understood, in one line with the nearest that would be.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Returns the lines to print in the place of clap's; `None`: clap says it well.
+pub(crate) fn explain(error: &clap::Error) -> Option<String> {
+    let text = |kind: ContextKind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.first().cloned(),
+        _ => None,
+    };
+    let (what, given, near) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            ("command", text(ContextKind::InvalidSubcommand)?, text(ContextKind::SuggestedSubcommand))
+        }
+        ErrorKind::UnknownArgument => ("argument", text(ContextKind::InvalidArg)?, text(ContextKind::SuggestedArg)),
+        _ => return None,
+    };
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`motet --help` lists what there is".to_owned(),
+    };
+    Some(format!("error: unknown {what} `{given}`; {hint}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction, Command};
+
+    use super::*;
+
+    fn check(line: &str, expected: &str) {
+        let up = Command::new("up").arg(Arg::new("detach").long("detach").action(ArgAction::SetTrue));
+        let root = Command::new("motet").subcommand(up).subcommand(Command::new("down"));
+        let error = root.try_get_matches_from(line.split(' ')).unwrap_err();
+        assert_eq!(explain(&error).unwrap(), format!("{expected}\n"));
+    }
+
+    #[test]
+    fn a_typo_is_one_line_with_the_nearest() {
+        check("motet upp", "error: unknown command `upp`; did you mean `up`?");
+        check("motet up --detatch", "error: unknown argument `--detatch`; did you mean `--detach`?");
+        check("motet frobnicate", "error: unknown command `frobnicate`; `motet --help` lists what there is");
+    }
+}

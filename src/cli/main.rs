@@ -14,10 +14,10 @@ use std::sync::OnceLock;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::app::App;
-use crate::args::global::{AnsiChoice, ProgressStyle};
 use crate::args::env_file::with_env_files;
+use crate::args::global::{AnsiChoice, ProgressStyle};
 use crate::args::{Environment, Settings, docker, hoist, typo};
-use crate::commands::Cli;
+use crate::commands::{Cli, completion};
 use crate::error::{CommandError, Kind};
 use crate::print::printer::{Printer, Stream};
 use crate::print::{card, json};
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     if let Some(code) = runtime::hidden(arguments.get(1..).unwrap_or_default()) {
         return ExitCode::from(u8::try_from(code).unwrap_or(125));
     }
+    completion::answer();
     let (arguments, called_as) = called(arguments);
     if called_as == CalledAs::PluginMetadata {
         return print_plugin_metadata();

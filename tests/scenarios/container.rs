@@ -22,7 +22,8 @@ fn a_container_of_flags_alone_lives_and_goes() {
         return;
     }
     let host = host("single");
-    let outcome = docker(&host, &["run", "--rm", "-e", "A=1", "-w", "/tmp", "stand-in:1", "sh", "-c", "echo $A; pwd; exit 9"]);
+    let outcome =
+        docker(&host, &["run", "--rm", "-e", "A=1", "-w", "/tmp", "stand-in:1", "sh", "-c", "echo $A; pwd; exit 9"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (9, "1\n/tmp\n"), "{}", outcome.stderr);
     let id = docker(&host, &["run", "-d", "--name", "one", "--init", "stand-in:1", "sleep", "1000"]).success().stdout;
     assert_eq!(id.trim_end().len(), 64, "{id}");
@@ -82,7 +83,8 @@ fn networks_and_volumes_have_names_of_their_own() {
     docker(&host, &["network", "create", "lan"]).failure().names(&["lan", "already"]);
     docker(&host, &["volume", "create", "store"]).success();
     let mount = "store:/data";
-    docker(&host, &["run", "--rm", "-v", mount, "--network", "lan", "stand-in:1", "sh", "-c", "echo kept > /data/f"]).success();
+    docker(&host, &["run", "--rm", "-v", mount, "--network", "lan", "stand-in:1", "sh", "-c", "echo kept > /data/f"])
+        .success();
     let read = docker(&host, &["run", "--rm", "-v", mount, "stand-in:1", "cat", "/data/f"]).success();
     assert_eq!(read.stdout, "kept\n");
     assert_eq!(docker(&host, &["volume", "ls", "-q"]).success().stdout, "store\n");

@@ -13,6 +13,7 @@ use orchestrator::observed::ObservedContainer;
 use orchestrator::operations::logs::stream;
 use orchestrator::operations::ps::{Replica, list};
 use orchestrator::operations::scope::Scope;
+use regex::bytes::Regex;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::app::{App, Interrupts};
@@ -20,6 +21,7 @@ use crate::args::moment::parse_moment;
 use crate::commands::listen::{Heard, arrival, listen};
 use crate::commands::services;
 use crate::error::{CommandError, Kind};
+use crate::print::log_filter::{Level, LogFilter};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
 
 /// Show what the containers wrote
@@ -44,6 +46,18 @@ pub(crate) struct Args {
     /// Not after this moment
     #[arg(long, value_name = "MOMENT")]
     until: Option<String>,
+
+    /// Only lines that this regular expression matches
+    #[arg(long, value_name = "PATTERN", value_parser = Regex::new)]
+    grep: Option<Regex>,
+
+    /// Only lines of this level or a more severe one, in text and in JSON
+    #[arg(long, value_enum, value_name = "LEVEL", hide_possible_values = true)]
+    level: Option<Level>,
+
+    /// A JSON object a line: time, container, stream, line
+    #[arg(long)]
+    json: bool,
 
     /// No colour
     #[arg(long)]
@@ -93,8 +107,14 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let containers = list(engine.clone(), &target.name, &scope).await?;
     let names: Vec<String> =
         containers.iter().map(|replica| short_name(&replica.container.name, &target.name).to_owned()).collect();
-    let dress = LogDress { no_prefix: args.no_log_prefix, timestamps: args.timestamps, no_colour: args.no_color };
-    let mut logs = LogPrinter::new(&app.printer, dress, names.iter().map(String::as_str));
+    let dress = LogDress {
+        no_prefix: args.no_log_prefix,
+        timestamps: args.timestamps,
+        no_colour: args.no_color,
+        json: args.json,
+    };
+    let filter = LogFilter::new(args.grep.clone(), args.level);
+    let mut logs = LogPrinter::new(&app.printer, dress, names.iter().map(String::as_str)).filtered(filter);
 
     if args.follow {
         return follow(app, engine, &target.name, &scope, &containers, query, logs).await;
@@ -104,7 +124,14 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     loop {
         tokio::select! {
             entry = entries.recv() => match entry {
-                Some(entry) => logs.line(short_name(&entry.container, &target.name), &entry.line),
+                Some(entry) => {
+                    logs.add(short_name(&entry.container, &target.name), &entry.line);
+                    // What is there already goes out in one piece.
+                    while let Ok(entry) = entries.try_recv() {
+                        logs.add(short_name(&entry.container, &target.name), &entry.line);
+                    }
+                    logs.flush();
+                }
                 None => return Ok(()),
             },
             () = interrupts.next() => return Err(CommandError::silent(Kind::Interrupted)),

@@ -4,6 +4,7 @@ pub(crate) mod acts;
 pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod commit;
+pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod container;
 pub(crate) mod cp;
@@ -23,6 +24,7 @@ pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod network;
 pub(crate) mod one;
 pub(crate) mod pause;
@@ -184,6 +186,10 @@ pub(crate) enum Verb {
     Volume(volume::Args),
     /// Print all that is known of containers, images, volumes or networks
     Inspect(inspect::Args),
+    /// Print the script that completes command lines in a shell
+    Completion(completion::Args),
+    /// Print the manual page, or write a page of every command into a folder
+    Man(man::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -202,6 +208,8 @@ impl Verb {
             Self::Volume(args) => volume::run(args, app).await,
             Self::Inspect(args) => inspect::run(args, app).await,
             Self::System(args) => system::run(args, app).await,
+            Self::Completion(args) => completion::run(&args, app),
+            Self::Man(args) => man::run(&args, app),
             Self::Run(args) => run::run(*args, app).await,
             Self::Attach(args) => attach::run(args, app).await,
             Self::Pause(args) => pause::run(args, app).await,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use orchestrator::engine::log::{LogLine, LogStream};
 use orchestrator::identity::lasting_name;
+use serde_json::json;
 
 use crate::print::age;
+use crate::print::log_filter::LogFilter;
 use crate::print::printer::{Printer, Stream};
 use crate::print::table::fit;
 
@@ -21,6 +23,8 @@ pub(crate) struct LogDress {
     pub(crate) timestamps: bool,
     /// No colour, whatever the terminal.
     pub(crate) no_colour: bool,
+    /// A JSON object a line, on stdout whatever the stream.
+    pub(crate) json: bool,
 }
 
 /// Prints log lines with prefixes that line up.
@@ -31,13 +35,29 @@ pub(crate) struct LogPrinter<'p> {
     /// Longest prefix, in characters.
     width: usize,
     prefixes: BTreeMap<String, Vec<u8>>,
+    filter: LogFilter,
+    /// Lines that are not written yet, all of one stream.
+    pending: Vec<u8>,
+    stream: Stream,
 }
+
+/// Bytes that are gathered before they are written.
+const BATCH: usize = 1 << 16;
 
 impl<'p> LogPrinter<'p> {
     /// Prepares for containers that are known already, so that the first lines line up with the later ones.
     pub(crate) fn new<'n>(printer: &'p Printer, dress: LogDress, names: impl IntoIterator<Item = &'n str>) -> Self {
         let colour = printer.colour(Stream::Out) && !dress.no_colour;
-        let mut logs = Self { printer, dress, colour, width: 0, prefixes: BTreeMap::new() };
+        let mut logs = Self {
+            printer,
+            dress,
+            colour,
+            width: 0,
+            prefixes: BTreeMap::new(),
+            filter: LogFilter::default(),
+            pending: Vec::new(),
+            stream: Stream::Out,
+        };
         for name in names {
             logs.width = logs.width.max(name.chars().count());
         }
@@ -48,20 +68,57 @@ impl<'p> LogPrinter<'p> {
         logs
     }
 
+    /// Shows only what `filter` wants.
+    pub(crate) fn filtered(mut self, filter: LogFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
     /// Prints a line of the container called `name`, to the stream that the program wrote it to.
     pub(crate) fn line(&mut self, name: &str, line: &LogLine) {
+        self.add(name, line);
+        self.flush();
+    }
+
+    /// As [`LogPrinter::line`], but it may wait for more lines, or for [`LogPrinter::flush`].
+    pub(crate) fn add(&mut self, name: &str, line: &LogLine) {
+        if !self.filter.wants(name, &line.bytes) {
+            return;
+        }
         let stream = match line.stream {
             LogStream::Stdout => Stream::Out,
+            LogStream::Stderr if self.dress.json => Stream::Out,
             LogStream::Stderr => Stream::Err,
         };
-        let mut text = if self.dress.no_prefix { Vec::new() } else { self.prefix(name).to_vec() };
-        if self.dress.timestamps {
-            text.extend(age::rfc3339(line.time).bytes());
-            text.push(b' ');
+        // Both may be one terminal: their order is kept.
+        if stream != self.stream || self.pending.len() >= BATCH {
+            self.flush();
+            self.stream = stream;
         }
-        text.extend_from_slice(&line.bytes);
-        text.push(b'\n');
-        self.printer.write(stream, &text);
+        if self.dress.json {
+            let object = json(name, line);
+            self.pending.extend_from_slice(object.as_bytes());
+        } else {
+            if !self.dress.no_prefix {
+                let mut pending = std::mem::take(&mut self.pending);
+                pending.extend_from_slice(self.prefix(name));
+                self.pending = pending;
+            }
+            if self.dress.timestamps {
+                self.pending.extend_from_slice(age::rfc3339(line.time).as_bytes());
+                self.pending.push(b' ');
+            }
+            self.pending.extend_from_slice(&line.bytes);
+        }
+        self.pending.push(b'\n');
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush(&mut self) {
+        if !self.pending.is_empty() {
+            self.printer.write(self.stream, &self.pending);
+            self.pending.clear();
+        }
     }
 
     fn prefix(&mut self, name: &str) -> &[u8] {
@@ -77,6 +134,15 @@ impl<'p> LogPrinter<'p> {
         }
         &self.prefixes[name]
     }
+}
+
+fn json(name: &str, line: &LogLine) -> String {
+    let stream = match line.stream {
+        LogStream::Stdout => "stdout",
+        LogStream::Stderr => "stderr",
+    };
+    let text = String::from_utf8_lossy(&line.bytes);
+    json!({ "time": age::rfc3339(line.time), "container": name, "stream": stream, "line": text }).to_string()
 }
 
 /// Returns the name of a container without that of its project: `web-1` for `shop-web-1`.
@@ -121,7 +187,7 @@ mod tests {
 
     #[test]
     fn timestamps_stand_in_front_and_the_prefix_can_go() {
-        let dress = LogDress { no_prefix: true, timestamps: true, no_colour: false };
+        let dress = LogDress { no_prefix: true, timestamps: true, ..LogDress::default() };
         let (out, _) = printed(|printer| {
             LogPrinter::new(printer, dress, ["web-1"]).line("web-1", &line(LogStream::Stdout, "hello"));
         });

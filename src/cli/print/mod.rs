@@ -5,6 +5,7 @@ pub(crate) mod card;
 pub(crate) mod control_echo;
 pub(crate) mod diagnostic;
 pub(crate) mod json;
+pub(crate) mod log_filter;
 pub(crate) mod logs;
 pub(crate) mod plain;
 pub(crate) mod printer;

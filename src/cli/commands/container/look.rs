@@ -68,7 +68,7 @@ pub(crate) async fn logs(args: LogsArgs, app: &App) -> Result<(), CommandError> 
     };
     let query =
         LogQuery { follow: args.follow, tail: args.tail.0, since: moment(&args.since)?, until: moment(&args.until)? };
-    let dress = LogDress { no_prefix: true, timestamps: args.timestamps, no_colour: true };
+    let dress = LogDress { no_prefix: true, timestamps: args.timestamps, no_colour: true, json: false };
     let mut logs = LogPrinter::new(&app.printer, dress, []);
     let mut interrupts = Interrupts::listen()?;
     let goes_on = args.follow && container.state.is_up();

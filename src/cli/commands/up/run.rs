@@ -132,7 +132,12 @@ fn attached_options(args: &Args, loaded: &LoadedProject, app: &App) -> attached:
     });
     attached::Options {
         shown: shown.map(|(name, _)| name.clone()).collect(),
-        dress: LogDress { no_prefix: args.no_log_prefix, timestamps: args.timestamps, no_colour: args.no_color },
+        dress: LogDress {
+            no_prefix: args.no_log_prefix,
+            timestamps: args.timestamps,
+            no_colour: args.no_color,
+            json: false,
+        },
         ending: match &args.exit_code_from {
             Some(service) => Ending::CodeOf(service.clone()),
             None if args.abort_on_container_exit => Ending::AtFirstExit,

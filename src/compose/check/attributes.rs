@@ -16,7 +16,7 @@ pub const FILE: Object = Object::new(
     &[
         ("version", TEXT),
         ("name", TEXT),
-        ("include", Shape::List(&Shape::Any)),
+        ("include", Shape::Either(&[NOTHING, Shape::List(&Shape::Either(&[TEXT, Shape::Object(&INCLUDE)]))])),
         ("services", Shape::Map(Keys::Names, &Shape::Object(&SERVICE))),
         ("models", Shape::Map(Keys::LooseNames, &Shape::Object(&MODEL))),
         ("networks", Shape::Map(Keys::LooseNames, &Shape::Either(&[NOTHING, Shape::Object(&NETWORK)]))),
@@ -25,6 +25,9 @@ pub const FILE: Object = Object::new(
         ("configs", Shape::Map(Keys::Names, &Shape::Object(&CONFIG))),
     ],
 );
+
+const INCLUDE: Object =
+    Object::new("include", &[("path", TEXT_OR_LIST), ("env_file", TEXT_OR_LIST), ("project_directory", TEXT)]);
 
 const BLKIO_LIMITS: Shape =
     Shape::List(&Shape::Object(&Object::new("limit", &[("path", TEXT), ("rate", INTEGER_OR_TEXT)]).closed()));
@@ -84,7 +87,11 @@ pub const SERVICE: Object = Object::new(
         ("configs", FILE_MOUNTS),
         (
             "container_name",
-            Shape::Pattern(is_container_name, "letters, digits, `_`, `.` and `-`, at least two of them"),
+            Shape::Pattern(
+                is_container_name,
+                "letters, digits, `_`, `.` and `-`, at least two of them",
+                "[a-zA-Z0-9][a-zA-Z0-9_.-]",
+            ),
         ),
         ("cpu_count", Shape::Either(&[TEXT, Shape::Whole { least: 0, most: i64::MAX }])),
         ("cpu_percent", Shape::Either(&[TEXT, Shape::Whole { least: 0, most: 100 }])),
@@ -225,6 +232,7 @@ pub const SERVICE: Object = Object::new(
             Shape::Pattern(
                 is_pull_policy,
                 "one of `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_<n><w|d|h|m|s>`",
+                "always|never|build|if_not_present|missing|refresh|daily|weekly|every_[0-9]+[wdhms]",
             ),
         ),
         ("pull_refresh_after", TEXT),

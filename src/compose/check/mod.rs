@@ -3,6 +3,7 @@
 pub mod attributes;
 pub mod build_attributes;
 pub mod cycle;
+pub mod descriptions;
 pub mod references;
 pub mod rules;
 pub mod schema;

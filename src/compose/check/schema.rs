@@ -50,7 +50,7 @@ fn node(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &mut Path, 
             }
             session.report(diagnostic);
         }
-        (Shape::Pattern(test, _), Value::String(text)) if test(text) => {}
+        (Shape::Pattern(test, _, _), Value::String(text)) if test(text) => {}
         _ => wrong(session, node, shape, path),
     }
 }

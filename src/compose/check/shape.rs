@@ -16,8 +16,8 @@ pub enum Shape {
     },
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A string that a test accepts, and what it has to be.
-    Pattern(fn(&str) -> bool, &'static str),
+    /// A string that a test accepts, what it has to be, and the test as a regular expression.
+    Pattern(fn(&str) -> bool, &'static str, &'static str),
     /// A list.
     List(&'static Shape),
     /// A list without equal items.
@@ -132,7 +132,7 @@ impl Shape {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
                 join(&words.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            Self::Pattern(_, what) => (*what).into(),
+            Self::Pattern(_, what, _) => (*what).into(),
             Self::List(_) | Self::Unique(_) => "a list".into(),
             Self::Map(..) | Self::Object(_) => "a mapping".into(),
             Self::Either(shapes) => {

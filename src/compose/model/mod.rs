@@ -11,6 +11,7 @@ pub mod duration;
 pub mod encode;
 pub mod file_object;
 pub mod healthcheck;
+pub mod json_schema;
 pub mod mount;
 pub mod network;
 pub mod port;

@@ -41,6 +41,19 @@ impl Reader for FileSystem {
         path.exists()
     }
 
+    fn follow(&self, path: &Path) -> PathBuf {
+        let mut prefixes: Vec<&Path> = path.ancestors().collect();
+        prefixes.reverse();
+        let is_link = |prefix: &&&Path| prefix.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        let Some(link) = prefixes.iter().find(is_link) else { return path.to_path_buf() };
+        match (link.canonicalize(), path.strip_prefix(link)) {
+            (Ok(target), Ok(rest)) if rest.as_os_str().is_empty() => target,
+            (Ok(target), Ok(rest)) => target.join(rest),
+            // A link that leads nowhere stays: what uses the path will say so.
+            (Err(_), _) | (_, Err(_)) => path.to_path_buf(),
+        }
+    }
+
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError> {
         Err(ReadError::Refused(format!("copy what `{reference}` names to this machine, and name the copy")))
     }

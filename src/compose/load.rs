@@ -17,6 +17,7 @@ use crate::environment::naming;
 use crate::environment::precedence::{self, Setting};
 use crate::interpolate::apply;
 use crate::model::decode;
+use crate::model::file_object::Content;
 use crate::model::project::Project;
 use crate::request::LoadRequest;
 use crate::select;
@@ -61,6 +62,8 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
         let none = BTreeMap::new();
         let variables = if request.passes.interpolate { &setting.variables } else { &none };
         normalize::normalize(&mut root, &name, variables);
+    } else if request.passes.interpolate {
+        normalize::environments(&mut root, &setting.variables);
     }
     // With references still in it the tree has no final forms: it is printed as it stands.
     let raw = !request.passes.interpolate;
@@ -151,6 +154,15 @@ fn narrowed(
     }
     let disabled = split(&mut project.canonical, &enabled);
     project = decode::decode(project, &disabled);
+    for ((section, name), text) in std::mem::take(&mut session.contents) {
+        let content = match section {
+            "secrets" => project.secrets.get_mut(&name).map(|secret| &mut secret.content),
+            _ => project.configs.get_mut(&name).map(|config| &mut config.content),
+        };
+        if let Some(content) = content {
+            *content = Content::Inline(text);
+        }
+    }
     if !request.services.is_empty() {
         project = match select::with_services(&project, &request.services, true) {
             Ok(project) => project,

@@ -108,6 +108,11 @@ pub trait Reader {
     /// Says whether something exists at `path` (absolute).
     fn exists(&self, path: &Path) -> bool;
 
+    /// Returns where `path` (absolute) leads once its first symbolic link is followed; itself where there is none.
+    fn follow(&self, path: &Path) -> PathBuf {
+        path.to_path_buf()
+    }
+
     /// Fetches what [`is_remote`] (`git` or `oci://`) and returns the local path of the Compose file, or of its folder.
     ///
     /// Fetching runs programs and asks servers that the Compose file chose: a reader that was not told to do so

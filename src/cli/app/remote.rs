@@ -25,6 +25,10 @@ impl Reader for Remote {
         FileSystem.exists(path)
     }
 
+    fn follow(&self, path: &Path) -> PathBuf {
+        FileSystem.follow(path)
+    }
+
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError> {
         let other = |reason: &str| Err(ReadError::Other(reason.to_owned()));
         if reference.starts_with("oci://") {

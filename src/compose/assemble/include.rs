@@ -1,11 +1,12 @@
 //! `include`: other projects' resources, each project read in its own folder and with its own `.env`.
 
+use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
 use crate::assemble::file::{self, ParsedFile};
 use crate::assemble::model::{self, Scope};
-use crate::canonical::lists;
 use crate::canonical::paths::{self, Base};
+use crate::canonical::{lists, normalize};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Mapping, Node, Value};
 use crate::document::session::{Session, Stop};
@@ -70,7 +71,24 @@ fn one(session: &mut Session<'_>, item: &Node, scope: &Scope<'_>, included: &[Pa
         parsed.push(file::read(session, &path, Some(span))?);
     }
     let options = crate::request::Passes { resolve_paths: true, ..scope.options };
-    model::load(session, parsed, &Scope { directory: &directory, variables: &variables, options }, included)
+    let own = Scope { directory: &directory, variables: &variables, options };
+    let mut root = model::load(session, parsed, &own, included)?;
+    normalize::environments(&mut root, &variables);
+    contents(session, &root, scope, &variables);
+    Ok(root)
+}
+
+/// Notes the contents of configs and secrets that come from variables which the including project does not see.
+fn contents(session: &mut Session<'_>, root: &Node, scope: &Scope<'_>, variables: &BTreeMap<String, String>) {
+    for section in ["secrets", "configs"] {
+        let resources = root.get(section).and_then(Node::as_mapping);
+        for entry in resources.into_iter().flat_map(Mapping::iter) {
+            let Some(variable) = entry.value.get_str("environment") else { continue };
+            if let Some(value) = variables.get(variable).filter(|_| !scope.variables.contains_key(variable)) {
+                session.contents.insert((section, entry.key.clone()), value.clone());
+            }
+        }
+    }
 }
 
 fn files(session: &mut Session<'_>, item: &Node, scope: &Scope<'_>) -> Result<Vec<(PathBuf, Span)>, Stop> {
@@ -94,7 +112,7 @@ fn variables(
     item: &Node,
     scope: &Scope<'_>,
     directory: &FilePath,
-) -> Result<std::collections::BTreeMap<String, String>, Stop> {
+) -> Result<BTreeMap<String, String>, Stop> {
     let mut list = item.get("env_file").cloned().unwrap_or_else(|| Node::new(Value::Sequence(Vec::new()), item.span));
     lists::of_one(&mut list);
     let base = Base { directory: scope.directory, home: None };

@@ -45,6 +45,7 @@ pub fn load(
     values::check(session, &root);
     if scope.options.resolve_paths {
         paths::resolve(&mut root, scope.base());
+        paths::follow(&mut root, session.reader);
     }
     Ok(root)
 }

@@ -250,6 +250,8 @@ const HOOK: &[Field] = &[
     f("privileged", Bool),
     f("working_dir", Text),
     f("environment", Environment),
+    f("image", Text),
+    f("per_replica", Bool),
 ];
 
 const BLKIO: &[Field] = &[

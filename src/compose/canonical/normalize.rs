@@ -82,9 +82,7 @@ fn service(service: &mut Mapping, variables: &BTreeMap<String, String>) {
             }
         }
     }
-    if let Some(environment) = service.get_mut("environment") {
-        bare(environment, variables, true);
-    }
+    environment(service, variables);
     if let Some(Node { value: Value::Sequence(mounts), .. }) = service.get_mut("volumes") {
         for mount in mounts {
             if let Some(target) = mount.as_mapping_mut().and_then(|mount| mount.get_mut("target"))
@@ -93,6 +91,22 @@ fn service(service: &mut Mapping, variables: &BTreeMap<String, String>) {
                 *path = if path.is_empty() { ".".into() } else { volumes::clean(path) };
             }
         }
+    }
+}
+
+/// Gives variables of services that have no value the one of the environment.
+pub fn environments(root: &mut Node, variables: &BTreeMap<String, String>) {
+    let services = root.as_mapping_mut().and_then(|root| root.get_mut("services")).and_then(Node::as_mapping_mut);
+    for entry in services.into_iter().flat_map(Mapping::iter_mut) {
+        if let Some(service) = entry.value.as_mapping_mut() {
+            environment(service, variables);
+        }
+    }
+}
+
+fn environment(service: &mut Mapping, variables: &BTreeMap<String, String>) {
+    if let Some(environment) = service.get_mut("environment") {
+        bare(environment, variables, true);
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::document::node::{Mapping, Node, Value};
 use crate::environment::discovery::join;
+use crate::source::Reader;
 
 /// Where relative paths start from.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,18 @@ pub fn resolve(root: &mut Node, base: Base<'_>) {
         let Some(options) = volume.as_mapping_mut().and_then(|volume| volume.get_mut("driver_opts")) else { continue };
         if local && options.get_str("o") == Some("bind") {
             change(options, "device", |path| unix(base, path));
+        }
+    }
+}
+
+/// Follows symbolic links in what is watched: events name files by where they are.
+pub fn follow(root: &mut Node, reader: &dyn Reader) {
+    let Some(root) = root.as_mapping_mut() else { return };
+    for service in resources(root, "services") {
+        let develop = service.as_mapping_mut().and_then(|service| service.get_mut("develop"));
+        let watch = develop.and_then(Node::as_mapping_mut).and_then(|develop| develop.get_mut("watch"));
+        if let Some(watch) = watch {
+            each(watch, |rule| change(rule, "path", |path| reader.follow(Path::new(path)).display().to_string()));
         }
     }
 }

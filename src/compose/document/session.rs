@@ -24,6 +24,9 @@ pub struct Session<'a> {
     pub ports: usize,
     /// What a later value took the place of: where the later one stands, and where the earlier ones do.
     pub shadowed: BTreeMap<Span, Vec<Span>>,
+    /// What configs and secrets of included projects have from variables that only those projects see, by section and
+    /// name.
+    pub contents: BTreeMap<(&'static str, String), String>,
     seen: HashSet<Diagnostic>,
     errors: usize,
     read: HashMap<PathBuf, FileId>,
@@ -43,6 +46,7 @@ impl<'a> Session<'a> {
             included: 0,
             shadowed: BTreeMap::new(),
             ports: 0,
+            contents: BTreeMap::new(),
             seen: HashSet::new(),
             errors: 0,
             read: HashMap::new(),

@@ -163,6 +163,8 @@ fn dependency(json: &Json) -> Dependency {
 pub fn hook(json: &Json) -> Hook {
     Hook {
         command: texts(json, "command"),
+        image: text(json, "image"),
+        per_replica: flag(json, "per_replica"),
         user: text(json, "user"),
         privileged: flag(json, "privileged"),
         working_dir: text(json, "working_dir"),

@@ -214,6 +214,10 @@ pub struct Blkio {
 #[expect(missing_docs, reason = "each field is the attribute of the same name in the Compose specification")]
 pub struct Hook {
     pub command: Vec<String>,
+    /// Image that it runs in; else the service's.
+    pub image: Option<String>,
+    /// Runs for each container, not once a service.
+    pub per_replica: bool,
     pub user: Option<String>,
     pub privileged: bool,
     pub working_dir: Option<String>,

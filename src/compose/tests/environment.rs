@@ -1,0 +1,76 @@
+//! What services, secrets and watch rules take from the environment and the file system of the project they are of.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use compose::model::file_object::Content;
+use compose::{FileSystem, LoadRequest, Passes, Project, Reader};
+
+fn load(files: &[(&str, &str)], reader: Option<&dyn Reader>, folder: &str, passes: Passes) -> Project {
+    let files: BTreeMap<PathBuf, String> = files.iter().map(|(path, text)| (path.into(), (*text).to_owned())).collect();
+    let environment = BTreeMap::from([("TOP".to_owned(), "1".to_owned())]);
+    let request = LoadRequest { working_directory: folder.into(), environment, passes, ..LoadRequest::default() };
+    let loaded = compose::load(&request, reader.unwrap_or(&files));
+    loaded.project.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+}
+
+#[test]
+fn an_included_project_sees_its_own_variables_in_services_secrets_and_configs() {
+    let files = [
+        ("/p/compose.yaml", "include: [sub/compose.yaml]\nservices: {a: {image: x, environment: [OWN, TOP]}}"),
+        (
+            "/p/sub/compose.yaml",
+            "services: {b: {image: x, environment: [OWN, TOP], secrets: [s, t], configs: [c]}}\n\
+             secrets: {s: {environment: OWN}, t: {environment: TOP}}\nconfigs: {c: {environment: OWN}}",
+        ),
+        ("/p/sub/.env", "OWN=sub"),
+    ];
+    let project = load(&files, None, "/p", Passes::default());
+    let environment = |service: &str| project.canonical["services"][service]["environment"].to_string();
+    assert_eq!(environment("a"), r#"{"OWN":null,"TOP":"1"}"#);
+    assert_eq!(environment("b"), r#"{"OWN":"sub","TOP":"1"}"#);
+    assert_eq!(project.secrets["s"].content, Content::Inline("sub".into()));
+    assert_eq!(project.secrets["t"].content, Content::Environment("TOP".into()));
+    assert_eq!(project.configs["c"].content, Content::Inline("sub".into()));
+    // The text itself is not printed.
+    assert_eq!(project.canonical["secrets"]["s"]["environment"], "OWN");
+}
+
+#[test]
+fn variables_without_value_are_resolved_without_normalising_too() {
+    let files = [("/p/compose.yaml", "services: {a: {image: x, environment: [OWN, TOP]}}")];
+    let project = load(&files, None, "/p", Passes { normalize: false, ..Passes::default() });
+    assert_eq!(project.canonical["services"]["a"]["environment"].to_string(), r#"{"OWN":null,"TOP":"1"}"#);
+}
+
+#[test]
+fn what_is_watched_is_named_by_where_its_first_link_leads() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().canonicalize().unwrap();
+    std::fs::create_dir_all(folder.join("real")).unwrap();
+    std::os::unix::fs::symlink("real", folder.join("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.join("dangling")).unwrap();
+    let rule = |path: &str| format!("{{path: {path}, action: rebuild}}");
+    let rules = ["link/x", "./link", "plain", "dangling"].map(rule).join(", ");
+    std::fs::write(
+        folder.join("compose.yaml"),
+        format!("services: {{a: {{build: ., develop: {{watch: [{rules}]}}}}}}"),
+    )
+    .unwrap();
+    let project = load(&[], Some(&FileSystem), folder.to_str().unwrap(), Passes::default());
+    let develop = project.services["a"].develop.as_ref().unwrap();
+    let paths: Vec<&str> =
+        develop.watch.iter().map(|rule| rule.path.strip_prefix(folder.to_str().unwrap()).unwrap()).collect();
+    assert_eq!(paths, ["/real/x", "/real", "/plain", "/dangling"]);
+}
+
+#[test]
+fn hooks_have_their_image_and_say_how_often_they_run() {
+    let file = "services: {a: {image: x, pre_start: [{command: [a], image: y, per_replica: true}, {command: [b]}]}}";
+    let project = load(&[("/p/compose.yaml", file)], None, "/p", Passes::default());
+    let hooks: Vec<(Option<&str>, bool)> =
+        project.services["a"].pre_start.iter().map(|hook| (hook.image.as_deref(), hook.per_replica)).collect();
+    assert_eq!(hooks, [(Some("y"), true), (None, false)]);
+}

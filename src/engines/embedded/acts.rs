@@ -9,7 +9,7 @@ use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use runtime::Runtime;
 use runtime::container::stop::StopRequest;
-use runtime::container::{pause, processes, restart, statistics};
+use runtime::container::{pause, processes, restart, resume, statistics};
 use runtime::state::changes::{self, Kind};
 use runtime::state::occurrence::{self as happened, OccurrenceReader};
 use tokio::sync::mpsc;
@@ -41,6 +41,19 @@ pub(crate) fn stop_request(id: &str, options: &StopOptions) -> Result<StopReques
 pub(crate) async fn restart(rt: &Runtime, id: String, options: StopOptions) -> Result<(), EngineError> {
     let request = stop_request(&id, &options)?;
     blocking(rt, move |rt| restart::restart(rt, &id, request).map_err(|error| errors::restart(&id, &error))).await
+}
+
+/// Starts again what a reboot has ended.
+pub(crate) async fn resume(rt: &Runtime) -> Result<Vec<(String, Option<EngineError>)>, EngineError> {
+    blocking(rt, |rt| {
+        let resumed = resume::resume(rt).map_err(|error| errors::find("*", &error))?;
+        let told = |one: resume::Resumed| {
+            let error = one.result.err().map(|error| errors::start(&one.name, &error));
+            (one.name, error)
+        };
+        Ok(resumed.into_iter().map(told).collect())
+    })
+    .await
 }
 
 pub(crate) async fn processes(rt: &Runtime, id: String, arguments: Vec<String>) -> Result<ProcessTable, EngineError> {

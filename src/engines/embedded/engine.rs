@@ -227,6 +227,10 @@ impl Engine for Embedded {
         acts::restart(&self.rt, id.0.clone(), options).await
     }
 
+    async fn resume_containers(&self) -> Result<Vec<(String, Option<EngineError>)>, EngineError> {
+        acts::resume(&self.rt).await
+    }
+
     async fn attach_container(&self, id: &ContainerId, io: AttachIo) -> Result<AttachEnd, EngineError> {
         attach::attach(&self.rt, id.0.clone(), io).await
     }

@@ -101,6 +101,11 @@ pub trait Engine: Send + Sync {
         self.start_container(id).await
     }
 
+    /// Starts again what a reboot of the machine has ended, as restart policies say; tells each by name, with why not.
+    async fn resume_containers(&self) -> Result<Vec<(String, Option<EngineError>)>, EngineError> {
+        lacks(self, "containers", "resume containers after a reboot")
+    }
+
     /// Joins streams to those of its program until they end or the detach keys are typed. Works before the start.
     async fn attach_container(&self, id: &ContainerId, io: AttachIo) -> Result<AttachEnd, EngineError> {
         let _ = io;

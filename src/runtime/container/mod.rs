@@ -21,6 +21,7 @@ pub mod rename;
 pub mod repair;
 pub mod request;
 pub mod restart;
+pub mod resume;
 pub mod signal;
 pub mod start;
 pub mod statistics;

@@ -47,7 +47,7 @@ impl Keeper<'_> {
             // One who has been killed meanwhile does not listen any more.
             let stream = control::short_path(&path).and_then(|(_folder, path)| UnixStream::connect(path));
             let _ = std::fs::remove_file(&path);
-            if let Some(mut joint) = stream.and_then(|stream| Joint::new(stream, Vec::new(), &self.joined())).ok() {
+            if let Ok(mut joint) = stream.and_then(|stream| Joint::new(stream, Vec::new(), &self.joined())) {
                 joint.flush();
                 self.joints.push(joint);
                 self.tell("attach", &[]);

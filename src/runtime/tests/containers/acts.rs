@@ -5,7 +5,7 @@ use std::time::Duration;
 use runtime::container::act::ActError;
 use runtime::container::request::{ContainerRequest, HealthcheckRequest};
 use runtime::container::stop::StopRequest;
-use runtime::container::{exec, kill, pause, processes, remove, rename, restart, start, statistics, stop};
+use runtime::container::{exec, kill, pause, processes, remove, rename, restart, resume, start, statistics, stop};
 use runtime::state::container::{RestartRecord, Status, StatusRecord};
 use runtime::state::occurrence::OccurrenceReader;
 
@@ -133,6 +133,42 @@ pub fn processes_and_counters_are_told(scratch: &Scratch) {
         assert!(later.read.duration_since(counters.read).unwrap() < Duration::from_secs(20), "{later:?}");
     }
     assert!(later.system_nanos >= counters.system_nanos);
+}
+
+pub fn a_reboot_is_recognised_and_policies_hold(scratch: &Scratch) {
+    let rt = &scratch.rt;
+    let policies = [
+        ("no", RestartRecord::No, false, false),
+        ("always", RestartRecord::Always, true, true),
+        ("unless-stopped", RestartRecord::UnlessStopped, false, true),
+        ("unless-stopped-was", RestartRecord::UnlessStopped, true, false),
+        ("on-failure", RestartRecord::OnFailure { max: None }, false, true),
+    ];
+    for (name, restart, is_stopped, _) in policies {
+        let id = scratch.create_with(ContainerRequest { restart, ..scratch.shell(name, "echo up; sleep 1000") });
+        start::start(rt, &id).unwrap();
+        let status = scratch.status(&id);
+        if is_stopped {
+            stop::stop(rt, &id, StopRequest { grace_ms: Some(0), signal: None }).unwrap();
+        } else {
+            scratch.kill_process(status.keeper.unwrap());
+        }
+        // As another boot has left it.
+        let path = rt.layout.bundle(&id).status();
+        let mut status: StatusRecord = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        status.boot = "an earlier one".into();
+        std::fs::write(&path, serde_json::to_vec(&status).unwrap()).unwrap();
+    }
+    let mut resumed: Vec<String> =
+        resume::resume(rt).unwrap().into_iter().map(|one| one.result.map(|()| one.name).unwrap()).collect();
+    resumed.sort();
+    let mut expected: Vec<&str> = policies.iter().filter(|policy| policy.3).map(|policy| policy.0).collect();
+    expected.sort_unstable();
+    assert_eq!(resumed, expected);
+    for (name, _, _, is_resumed) in policies {
+        assert_eq!(matches!(scratch.status(name).status, Status::Running { .. }), is_resumed, "{name}");
+    }
+    assert!(resume::resume(rt).unwrap().is_empty(), "once is enough");
 }
 
 pub fn what_happens_is_told_in_order(scratch: &Scratch) {

@@ -56,6 +56,7 @@ const TESTS: &[Test] = &[
     ("files_go_in_and_out_running_or_not", files::files_go_in_and_out_running_or_not),
     ("no_link_of_a_container_leads_out", files::no_link_of_a_container_leads_out),
     ("changes_are_told_exported_and_committed", files::changes_are_told_exported_and_committed),
+    ("a_reboot_is_recognised_and_policies_hold", acts::a_reboot_is_recognised_and_policies_hold),
     ("a_million_lines_are_kept_in_order", a_million_lines_are_kept_in_order),
 ];
 

@@ -1,6 +1,7 @@
 //! The verbs: a file each, its flags (the doc comments are the help) and its `run`.
 
 pub(crate) mod acts;
+pub(crate) mod alpha;
 pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod commit;
@@ -14,6 +15,7 @@ pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod generate;
 pub(crate) mod host_files;
 pub(crate) mod image;
 pub(crate) mod images;
@@ -190,6 +192,11 @@ pub(crate) enum Verb {
     Completion(completion::Args),
     /// Print the manual page, or write a page of every command into a folder
     Man(man::Args),
+    /// Verbs that Docker Compose calls experimental
+    #[command(hide = true)]
+    Alpha(alpha::Args),
+    /// Write a Compose file for containers that are there
+    Generate(generate::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -210,6 +217,8 @@ impl Verb {
             Self::System(args) => system::run(args, app).await,
             Self::Completion(args) => completion::run(&args, app),
             Self::Man(args) => man::run(&args, app),
+            Self::Alpha(args) => alpha::run(args, app).await,
+            Self::Generate(args) => generate::run(args, app).await,
             Self::Run(args) => run::run(*args, app).await,
             Self::Attach(args) => attach::run(args, app).await,
             Self::Pause(args) => pause::run(args, app).await,

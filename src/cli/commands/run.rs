@@ -202,6 +202,7 @@ fn options(args: &Args, app: &App, project: &Project, tty: bool, stdin: bool) ->
             build: if args.build { BuildChoice::Always } else { BuildChoice::IfMissing },
             pull: args.pull.map_or(PullChoice::Policy, When::choice),
             quiet_pull: args.quiet_pull || args.quiet,
+            quiet_build: args.quiet_build || args.quiet,
             remove_orphans: args.remove_orphans || app.settings.remove_orphans,
             ignore_orphans: app.settings.ignore_orphans,
             no_bootstrap: app.settings.no_bootstrap,

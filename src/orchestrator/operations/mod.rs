@@ -5,6 +5,7 @@ pub mod down;
 pub mod error;
 pub mod exec;
 pub mod logs;
+mod mute;
 pub mod pause;
 pub mod ps;
 pub mod restart;

@@ -16,6 +16,7 @@ use crate::event::{Attachment, Event, Failure};
 use crate::execute::{Outcome, Product, execute};
 use crate::observed::{Observed, find_strangers, observe, observe_containers};
 use crate::operations::error::OperationError;
+use crate::operations::mute::{Mute, muted};
 use crate::operations::undo;
 use crate::operations::urls::{Url, urls};
 use crate::plan::{ImageAction, Plan, Scope, image_actions, plan_up, propose_images, scope_of};
@@ -33,6 +34,16 @@ pub struct UpReport {
 
 /// Brings the project up; see [`UpOptions`]. Sends [`Event::Attach`] before each container starts.
 pub async fn up(
+    engine: Arc<dyn Engine>,
+    project: &Project,
+    options: &UpOptions,
+    events: UnboundedSender<Event>,
+) -> Result<UpReport, OperationError> {
+    let mute = Mute { pulls: options.quiet_pull, builds: options.quiet_build };
+    muted(mute, events, |events| bring_up(engine, project, options, events)).await
+}
+
+async fn bring_up(
     engine: Arc<dyn Engine>,
     project: &Project,
     options: &UpOptions,

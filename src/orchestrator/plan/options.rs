@@ -59,6 +59,7 @@ pub struct UpOptions {
     /// Never assemble an image from the host's packages.
     pub no_bootstrap: bool,
     pub quiet_pull: bool,
+    pub quiet_build: bool,
     /// Images that this run has already pulled or built.
     pub images_done: BTreeSet<String>,
     /// Leave everything as it is after a failure, instead of taking away what was made in vain.

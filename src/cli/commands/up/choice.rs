@@ -27,6 +27,10 @@ pub(crate) struct Making {
     #[arg(long)]
     pub(crate) quiet_pull: bool,
 
+    /// No progress of builds
+    #[arg(long)]
+    quiet_build: bool,
+
     /// Make containers anew even if nothing has changed
     #[arg(long, conflicts_with = "no_recreate")]
     force_recreate: bool,
@@ -103,6 +107,7 @@ impl Making {
             },
             pull: self.pull.map_or(PullChoice::Policy, When::choice),
             quiet_pull: self.quiet_pull,
+            quiet_build: self.quiet_build,
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,
             always_recreate_deps: self.always_recreate_deps,

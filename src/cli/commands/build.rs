@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
 }
 
 /// Reads `KEY=VALUE` and `KEY`; a `KEY` that the environment lacks is dropped.
-fn build_arguments(given: &[String], environment: &Environment) -> BTreeMap<String, Option<String>> {
+pub(crate) fn build_arguments(given: &[String], environment: &Environment) -> BTreeMap<String, Option<String>> {
     let value = |text: &String| match text.split_once('=') {
         Some((key, value)) => Some((key.to_owned(), Some(value.to_owned()))),
         None => environment.0.get(text).map(|value| (text.clone(), Some(value.clone()))),

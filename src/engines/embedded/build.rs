@@ -26,6 +26,10 @@ pub(crate) fn build(
         let message = format!("cannot build {resource}: {text}");
         EngineError::new(ErrorKind::Unsupported, resource, message)
     })?;
+    if spec.check {
+        let checked = build::check(rt, &request, &Sink(progress));
+        return checked.map(|()| ImageSummary::default()).map_err(|error| errors::build(name, &error));
+    }
     build::build(rt, &request, &Sink(progress))
         .map(|image| summary::image(&image))
         .map_err(|error| errors::build(name, &error))
@@ -130,8 +134,7 @@ fn agents(options: &EmbeddedOptions, entries: &[String]) -> Result<BTreeMap<Stri
 /// Names what is asked for and the embedded builder has not.
 fn lacking(spec: &BuildSpec) -> impl Iterator<Item = &'static str> + use<> {
     let on = |value: &Option<String>| value.as_deref().is_some_and(|text| !["false", "0", ""].contains(&text));
-    let asked =
-        [("cache_to", !spec.cache_to.is_empty()), ("check", spec.check), ("push", spec.push), ("sbom", on(&spec.sbom))];
+    let asked = [("cache_to", !spec.cache_to.is_empty()), ("push", spec.push), ("sbom", on(&spec.sbom))];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
 }
 

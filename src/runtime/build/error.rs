@@ -78,6 +78,8 @@ pub enum Reason {
     Frontend(String),
     #[error("{0} is not allowed")]
     NotAllowed(&'static str),
+    #[error("lint violation found for rules: {rules}{}", .list.iter().map(|it| format!("\n  {it}")).collect::<String>())]
+    Lint { rules: String, list: Vec<String> },
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("secret `{0}` is required, but none of that id is given")]

@@ -212,11 +212,13 @@ pub fn git(rt: &Runtime, what: &Git, keep_git_dir: bool, expected: Option<&str>)
         let shallow = run(&["fetch", "--quiet", "--no-tags", "--depth=1", &what.repository, &spec]);
         if let Err(error) = shallow {
             // A server need not hand out a commit that no name points to: then all that it has.
-            if !exact {
+            if exact {
+                run(&["fetch", "--quiet", "--tags", &what.repository, "+refs/heads/*:refs/motet/heads/*"])?;
+                run(&["update-ref", "refs/motet/wanted", reference])?;
+            } else if run(&["fetch", "--quiet", "--no-tags", &what.repository, &spec]).is_err() {
+                // Nor need it serve a part of the history; but this told why it does not serve any.
                 return Err(error);
             }
-            run(&["fetch", "--quiet", "--tags", &what.repository, "+refs/heads/*:refs/motet/heads/*"])?;
-            run(&["update-ref", "refs/motet/wanted", reference])?;
         }
     } else {
         run(&["update-ref", "refs/motet/wanted", reference])?;

@@ -17,10 +17,10 @@ use crate::build::hashes::Hashes;
 use crate::build::network::BuildNetwork;
 use crate::build::request::{BuildRequest, DockerfileSource, Source};
 use crate::build::sources::{self, Opened};
-use crate::build::{epoch, execute};
+use crate::build::{epoch, execute, lint};
 use crate::image::reference::Reference;
 use crate::image::store::{self, Image};
-use crate::progress::Reporter;
+use crate::progress::{Report, Reporter};
 
 /// A cell that one of many fills and the others wait for.
 type Cell<T> = Arc<OnceLock<Result<T, Arc<acquire::AcquireError>>>>;
@@ -101,6 +101,7 @@ pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
     })?;
     check_frontend(&dockerfile, request).map_err(BuildError::nowhere)?;
     let ignore = opened.folder.as_deref().map_or(Ok(Ignore::default()), |root| ignore(root, path.as_deref()))?;
+    look_through(&text, request, &ignore, reporter).map_err(BuildError::nowhere)?;
     let root = opened.folder.clone().unwrap_or_default();
     let job = Job {
         rt,
@@ -126,6 +127,43 @@ pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
     config.config.labels.extend(request.labels.clone());
     store::put(rt, &config.to_json(), &tags).map_err(store)
 }
+
+/// Looks for mistakes without building anything; what it finds is an error.
+pub fn check(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> Result<(), BuildError> {
+    let opened = sources::open(rt, request, &request.context, reporter).map_err(BuildError::nowhere)?;
+    let (name, path, text) = read(&opened, request)?;
+    let ignore = opened.folder.as_deref().map_or(Ok(Ignore::default()), |root| ignore(root, path.as_deref()))?;
+    let found = lint::lint(&text, request.args.get(CHECK).map(String::as_str), &ignore);
+    let found = found.map_err(|error| BuildError {
+        place: Some(place(&name, &text, error.line)),
+        reason: Reason::Syntax(error.message),
+    })?;
+    match found.warnings.first() {
+        None => Ok(()),
+        Some(first) => Err(BuildError { place: Some(place(&name, &text, first.line)), reason: violations(&found) }),
+    }
+}
+
+/// Tells of warnings, and fails where the Dockerfile asks that they be errors.
+fn look_through(text: &str, request: &BuildRequest, ignore: &Ignore, reporter: &dyn Reporter) -> Result<(), Reason> {
+    let Ok(found) = lint::lint(text, request.args.get(CHECK).map(String::as_str), ignore) else { return Ok(()) };
+    if found.fatal {
+        return Err(violations(&found));
+    }
+    if !found.warnings.is_empty() {
+        let (count, rules) = (found.warnings.len(), found.rules());
+        reporter.report(Report::Note(format!("{count} warnings ({rules}): see `build --check`")));
+    }
+    Ok(())
+}
+
+fn violations(found: &lint::Findings) -> Reason {
+    let told = |it: &lint::Warning| format!("{}: {} (line {})", it.rule, it.message, it.line);
+    Reason::Lint { rules: found.rules(), list: found.warnings.iter().map(told).collect() }
+}
+
+/// Replaces the Dockerfile's own `# check=`.
+const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// Opens the named contexts, each behind the ignore file of its own.
 fn named(

@@ -14,6 +14,8 @@ pub mod hashes;
 pub mod host_ca;
 mod instruct;
 mod job;
+pub mod lint;
+mod lint_variables;
 pub mod metadata;
 mod mounts;
 pub mod network;
@@ -33,7 +35,7 @@ pub mod writer;
 
 pub use error::BuildError;
 pub use instruct::now;
-pub use job::build;
+pub use job::{build, check};
 pub use request::{BuildRequest, DockerfileSource, HostCa, Secret, Source};
 
 #[cfg(test)]

@@ -81,6 +81,16 @@ impl Scope {
         if known.contains(&name) { String::new() } else { did_you_mean(name, &known) }
     }
 
+    /// Names the arguments before the first FROM, and those of the platform.
+    pub fn global_names(&self) -> Vec<&str> {
+        self.globals.keys().map(String::as_str).collect()
+    }
+
+    /// Returns the value of one of those.
+    pub fn global_value(&self, name: &str) -> Option<String> {
+        self.globals.get(name).cloned()
+    }
+
     /// Returns a value that was given with the build.
     pub fn given(&self, name: &str) -> Option<&str> {
         self.given.get(name).map(String::as_str)

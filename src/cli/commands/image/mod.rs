@@ -1,10 +1,12 @@
 //! `image`: the images of the store, with Docker's verbs and flags.
 
+pub(crate) mod build;
 pub(crate) mod fetch;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;
+mod output;
 pub(crate) mod prune;
 pub(crate) mod remove;
 pub(crate) mod save;
@@ -25,6 +27,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Build an image from a Dockerfile
+    Build(Box<build::Args>),
     /// List images
     #[command(alias = "list")]
     Ls(list::Args),
@@ -64,6 +68,7 @@ pub(crate) struct TagArgs {
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     match args.verb {
+        Verb::Build(args) => build::run(*args, app).await,
         Verb::Ls(args) => list::run(args, app).await,
         Verb::Pull(args) => fetch::run(args, app).await,
         Verb::Push(args) => send::run(args, app).await,

@@ -49,6 +49,8 @@ pub struct Lexer<'a> {
     /// Values of `syntax`, `escape` and `check`.
     pub directives: BTreeMap<String, String>,
     directives_done: bool,
+    /// Last lines of statements that have an empty line in a continuation.
+    pub empty_continuations: Vec<u32>,
 }
 
 impl<'a> Lexer<'a> {
@@ -56,7 +58,14 @@ impl<'a> Lexer<'a> {
     pub fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let lines = text.split_inclusive('\n').collect();
-        Self { lines, next: 0, escape: '\\', directives: BTreeMap::new(), directives_done: false }
+        Self {
+            lines,
+            next: 0,
+            escape: '\\',
+            directives: BTreeMap::new(),
+            directives_done: false,
+            empty_continuations: Vec::new(),
+        }
     }
 
     /// Returns the number of lines read so far.
@@ -85,16 +94,22 @@ impl<'a> Lexer<'a> {
                 continue;
             }
             let mut text = first.to_owned();
+            let mut empty = false;
             while !ended {
                 let Some(raw) = self.advance() else { break };
                 let body = trim_newline(raw);
                 let bare = body.trim_start_matches(is_blank);
                 if bare.starts_with('#') || bare.is_empty() {
+                    empty |= bare.is_empty();
                     continue;
                 }
                 let (part, end) = self.continuation(body);
                 text.push_str(part);
                 ended = end;
+            }
+            if empty {
+                let line = self.line();
+                self.empty_continuations.push(line);
             }
             return Ok(Some(Statement { text, span: Span { line, column, end_line: self.line() } }));
         }

@@ -74,6 +74,8 @@ pub struct Document {
     pub escape: char,
     /// Parser directives.
     pub directives: BTreeMap<String, String>,
+    /// Last lines of statements that have an empty line in a continuation.
+    pub empty_continuations: Vec<u32>,
 }
 
 /// Takes a Dockerfile apart.
@@ -96,7 +98,8 @@ pub fn parse(text: &str) -> Result<Document, SyntaxError> {
     if nodes.is_empty() {
         return Err(SyntaxError::new(lexer.line().max(1), "file with no instructions"));
     }
-    Ok(Document { nodes, escape: lexer.escape, directives: lexer.directives })
+    let empty_continuations = std::mem::take(&mut lexer.empty_continuations);
+    Ok(Document { nodes, escape: lexer.escape, directives: lexer.directives, empty_continuations })
 }
 
 /// Takes one logical line apart.

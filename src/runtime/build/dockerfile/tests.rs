@@ -9,6 +9,7 @@ use crate::build::dockerfile::decode;
 use crate::build::dockerfile::expand::{self, Mode};
 use crate::build::dockerfile::instruction::{Act, Command, Content, Healthcheck, Instruction, Transfer};
 use crate::build::dockerfile::parser::{self, Arguments, Node};
+use crate::build::lint;
 
 /// The corpus is not part of the source tree: it lies beside the workspace where it was fetched.
 fn corpus() -> Option<PathBuf> {
@@ -289,4 +290,43 @@ fn words_split_as_the_reference_tables_say() {
         }
     }
     assert!(misses.is_empty(), "{}", misses.join("\n"));
+}
+
+/// A recorded warning: `Rule:line: message`.
+fn warnings(golden: &Value) -> Vec<String> {
+    let mut list: Vec<String> =
+        golden["lint"].as_array().into_iter().flatten().map(|it| it.as_str().unwrap().to_owned()).collect();
+    list.sort();
+    list.dedup();
+    list
+}
+
+#[test]
+fn dockerfiles_are_warned_of_as_the_reference_linter_does() {
+    let Some(corpus) = corpus() else { return };
+    let goldens = std::fs::read_to_string(corpus.join("parse-golden.jsonl")).unwrap();
+    let (mut same, mut misses) = (0, Vec::new());
+    for line in goldens.lines() {
+        let golden: Value = serde_json::from_str(line).unwrap();
+        let file = golden["file"].as_str().unwrap();
+        // One that could not be converted ended the reference linter halfway.
+        if golden["convert_error"].is_string() {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&std::fs::read(corpus.join(file)).unwrap()).into_owned();
+        let Ok(found) = lint::lint(&text, None, &patterns::Ignore::default()) else { continue };
+        let mut ours: Vec<String> =
+            found.warnings.iter().map(|it| format!("{}:{}: {}", it.rule, it.line, it.message)).collect();
+        ours.sort();
+        ours.dedup();
+        let recorded = warnings(&golden);
+        if ours == recorded {
+            same += 1;
+        } else {
+            let more: Vec<_> = ours.iter().filter(|it| !recorded.contains(it)).collect();
+            let less: Vec<_> = recorded.iter().filter(|it| !ours.contains(it)).collect();
+            misses.push(format!("{file} ({:?})\n  too many {more:?}\n  too few {less:?}", golden["convert_error"]));
+        }
+    }
+    assert!(misses.is_empty(), "{same} are the same, {} differ:\n{}", misses.len(), misses.join("\n"));
 }

@@ -15,12 +15,12 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::app::App;
 use crate::args::env_file::with_env_files;
-use crate::args::global::{AnsiChoice, ProgressStyle};
+use crate::args::global::AnsiChoice;
 use crate::args::{Environment, Settings, docker, hoist, typo};
 use crate::commands::{Cli, completion};
 use crate::error::{CommandError, Kind};
 use crate::print::printer::{Printer, Stream};
-use crate::print::{card, json};
+use crate::print::{card, record};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -58,6 +58,7 @@ fn main() -> ExitCode {
             (plain.expect("only a variable can be wrong"), Some(CommandError::new(Kind::Usage, why)))
         }
     };
+    let settings = Settings { json_errors: settings.json_errors || cli.verb.prints_json(), ..settings };
     let printer = Printer::of_process(settings.ansi);
     start_traces(&settings);
     let is_drop_in = called_as == CalledAs::DockerCompose;
@@ -92,10 +93,8 @@ fn run(app: &App, verb: commands::Verb) -> Result<(), CommandError> {
 }
 
 fn print_error(app: &App, error: &CommandError) {
-    if app.settings.progress == ProgressStyle::Json {
-        if let Some(message) = card::message(error) {
-            app.printer.note(&json::error(&message));
-        }
+    if app.settings.json_errors {
+        record::of_error(error, &app.look()).iter().for_each(|line| app.printer.note(line));
         return;
     }
     app.printer.write(Stream::Err, card::render(error, &app.look()).as_bytes());

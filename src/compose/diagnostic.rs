@@ -4,6 +4,7 @@ pub mod explanation;
 mod file_codes;
 mod merge_codes;
 mod rule_codes;
+pub mod similar;
 
 use crate::source::Span;
 

@@ -15,7 +15,7 @@ use crate::document::session::{Session, Stop};
 use crate::document::spans;
 use crate::environment::naming;
 use crate::environment::precedence::{self, Setting};
-use crate::interpolate::apply;
+use crate::interpolate::{apply, blame};
 use crate::model::decode;
 use crate::model::file_object::Content;
 use crate::model::project::Project;
@@ -38,6 +38,7 @@ pub struct Loaded {
 pub fn load(request: &LoadRequest, reader: &dyn Reader) -> Loaded {
     let mut session = Session::new(reader);
     let project = passes(&mut session, request).ok().filter(|_| !session.failed());
+    blame::variables(&mut session, &request.environment);
     session.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     Loaded { project, diagnostics: session.diagnostics, sources: session.sources }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 
-use crate::check::similar;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::similar;
 use crate::model::mount::MountKind;
 use crate::model::project::Project;
 

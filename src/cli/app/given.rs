@@ -10,6 +10,7 @@ use runtime::registry;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::app::choose;
+use crate::app::dockerfiles;
 use crate::app::dry_run::DryRun;
 use crate::app::interrupts::Interrupts;
 use crate::args::global::ProgressStyle;
@@ -90,7 +91,12 @@ impl App {
         let operation = operation(sender);
         let interruptible = async {
             tokio::select! {
-                result = operation => result.map_err(|error| CommandError::operation(error, project)),
+                result = operation => result.map_err(|mut error| {
+                    if let Some(loaded) = project {
+                        dockerfiles::explain(&mut error, &loaded.project);
+                    }
+                    CommandError::operation(error, project)
+                }),
                 () = interrupts.next() => Err(CommandError::silent(Kind::Interrupted)),
             }
         };

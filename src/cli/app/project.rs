@@ -4,13 +4,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use compose::source::is_remote;
-use compose::{Code, Diagnostic, LoadRequest, Passes, Severity};
+use compose::{Code, Diagnostic, LoadRequest, Passes, Severity, SourceMap};
 
 use crate::app::App;
 use crate::app::remote::Remote;
 use crate::error::{CommandError, Kind, LoadedProject, Source};
-use crate::print::diagnostic;
 use crate::print::printer::Stream;
+use crate::print::{diagnostic, record};
 
 /// A name on the command line that is no service.
 const NO_SUCH_SERVICE: Code = Code(551);
@@ -51,8 +51,7 @@ impl App {
             loaded.diagnostics.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
         if warnings == Warnings::Shown {
             for warning in &others {
-                let text = diagnostic::render(warning, &loaded.sources, &self.look());
-                self.printer.write(Stream::Err, text.as_bytes());
+                self.warn(warning, &loaded.sources);
             }
         }
         match loaded.project {
@@ -68,6 +67,16 @@ impl App {
                 hints: Vec::new(),
             }),
         }
+    }
+
+    /// Shows a warning, in the form that errors have too.
+    pub(crate) fn warn(&self, warning: &Diagnostic, sources: &SourceMap) {
+        let text = if self.settings.json_errors {
+            record::of_diagnostic(warning, sources, &self.look()) + "\n"
+        } else {
+            diagnostic::render(warning, sources, &self.look())
+        };
+        self.printer.write(Stream::Err, text.as_bytes());
     }
 
     /// Returns the project to act on; where no file can be read a name is enough, since labels tell the rest.

@@ -11,6 +11,8 @@ use crate::args::global::{AnsiChoice, EngineChoice, GlobalArgs, ProgressStyle};
 pub(crate) struct Settings {
     /// How progress is shown.
     pub(crate) progress: ProgressStyle,
+    /// Errors and warnings are JSON, one object a line.
+    pub(crate) json_errors: bool,
     /// Progress goes to stdout.
     pub(crate) progress_on_stdout: bool,
     /// When to use colour.
@@ -40,11 +42,13 @@ pub(crate) struct Settings {
 impl Settings {
     /// Combines the flags with the environment; the error is the sentence that says which variable is wrong.
     pub(crate) fn new(args: &GlobalArgs, environment: &Environment) -> Result<Self, String> {
+        let progress = match args.progress {
+            Some(style) => style,
+            None => choice(environment, "COMPOSE_PROGRESS")?.unwrap_or(ProgressStyle::Auto),
+        };
         Ok(Self {
-            progress: match args.progress {
-                Some(style) => style,
-                None => choice(environment, "COMPOSE_PROGRESS")?.unwrap_or(ProgressStyle::Auto),
-            },
+            progress,
+            json_errors: progress == ProgressStyle::Json,
             progress_on_stdout: environment.is_on("COMPOSE_STATUS_STDOUT"),
             ansi: ansi(args, environment)?,
             parallel: parallel(args, environment)?,

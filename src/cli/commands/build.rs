@@ -7,7 +7,7 @@ use orchestrator::operations::build::{BuildOptions, build};
 use crate::app::{App, Warnings};
 use crate::args::Environment;
 use crate::args::global::ProgressStyle;
-use crate::commands::services;
+use crate::commands::{host_files, services};
 use crate::error::CommandError;
 
 /// Build the images
@@ -42,6 +42,9 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&[], Warnings::Shown)?;
     services::check(&args.services, &loaded.project)?;
     if app.settings.dry_run {
+        let built =
+            loaded.project.services.keys().filter(|name| args.services.is_empty() || args.services.contains(name));
+        host_files::check_builds(&loaded, built.map(String::as_str))?;
         for (name, service) in &loaded.project.services {
             if service.build.is_some() && (args.services.is_empty() || args.services.contains(name)) {
                 app.printer.data(&format!("build image for `{name}`"));

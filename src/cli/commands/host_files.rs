@@ -4,16 +4,19 @@
 
 use std::path::Path;
 
-use compose::Project;
 use compose::model::file_object::Content;
 use compose::model::mount::MountKind;
 use compose::model::service::Service;
+use compose::{Diagnostic, Project};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::event::Failure;
 use orchestrator::operations::OperationError;
 
-use crate::app::App;
+use crate::app::{App, dockerfiles};
 use crate::error::{CommandError, Kind, LoadedProject};
+
+/// A service whose Dockerfile is not there, though another is.
+const NO_DOCKERFILE: u16 = 560;
 
 /// Looks for the files and warns of those that can be done without.
 pub(crate) fn check(app: &App, loaded: &LoadedProject) -> Result<(), CommandError> {
@@ -24,6 +27,27 @@ pub(crate) fn check(app: &App, loaded: &LoadedProject) -> Result<(), CommandErro
     }
     let error = CommandError::operation(OperationError::of(missing), Some(loaded));
     Err(CommandError { kind: Kind::Config, ..error })
+}
+
+/// Looks for the Dockerfiles of these services, which are about to be built.
+pub(crate) fn check_builds<'s>(
+    loaded: &LoadedProject,
+    services: impl Iterator<Item = &'s str>,
+) -> Result<(), CommandError> {
+    let missing = dockerfiles::failures(&loaded.project, services);
+    if missing.is_empty() { Ok(()) } else { Err(CommandError::operation(OperationError::of(missing), Some(loaded))) }
+}
+
+/// Warns of builds that cannot begin, where what lies beside them tells what was meant.
+pub(crate) fn warn_of_builds(app: &App, loaded: &LoadedProject) {
+    for name in loaded.project.services.keys() {
+        let Some(trouble) = dockerfiles::trouble(&loaded.project, name).filter(|it| it.is_near) else { continue };
+        let message = format!("service `{name}` cannot be built: {}", trouble.message);
+        let mut warning = Diagnostic::warning(NO_DOCKERFILE, message);
+        warning.span = loaded.project.span(&format!("services.{name}.build"));
+        warning.help = trouble.hints;
+        app.warn(&warning, &loaded.sources);
+    }
 }
 
 /// Returns a failure for each secret and config of a service whose file is not there.

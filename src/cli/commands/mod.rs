@@ -202,6 +202,11 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// Says whether what it prints is for a program, which wants errors in the same form.
+    pub(crate) fn prints_json(&self) -> bool {
+        if let Self::Config(args) = self { args.prints_json() } else { false }
+    }
+
     /// Does it.
     pub(crate) async fn run(self, app: &App) -> Result<(), CommandError> {
         match self {

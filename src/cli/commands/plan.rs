@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use orchestrator::operations::up::{UpOptions, planned};
-use orchestrator::plan::Change;
+use orchestrator::plan::{Change, Step};
 
 use crate::app::{App, Warnings};
-use crate::commands::services;
 use crate::commands::up::choice::Making;
+use crate::commands::{host_files, services};
 use crate::error::{CommandError, Kind, LoadedProject};
 
 /// Show what `up` would do, and why
@@ -49,6 +49,9 @@ pub(crate) async fn show(app: &App, loaded: &LoadedProject, options: &UpOptions)
     let plan = planned(&app.engine()?, &loaded.project, options)
         .await
         .map_err(|error| CommandError::operation(error, Some(loaded)))?;
+    let steps = plan.ids().map(|id| plan.step(id));
+    let building = steps.filter(|planned| matches!(planned.step, Step::BuildImage(_)));
+    host_files::check_builds(loaded, building.filter_map(|planned| planned.path.as_deref()?.split('.').nth(1)))?;
     for warning in &plan.warnings {
         app.printer.warn(warning);
     }

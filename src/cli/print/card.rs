@@ -30,19 +30,6 @@ pub(crate) fn render(error: &CommandError, look: &Look) -> String {
     }
 }
 
-/// Returns the message alone, in one line, for machines.
-pub(crate) fn message(error: &CommandError) -> Option<String> {
-    match &error.source {
-        Source::Said => None,
-        Source::Message(message) => Some(message.clone()),
-        Source::Diagnostics(diagnostics, _) => {
-            let messages: Vec<&str> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
-            Some(messages.join("; "))
-        }
-        Source::Operation(operation, _) => Some(operation.to_string()),
-    }
-}
-
 fn sentence(message: &str, hints: &[String], look: &Look) -> String {
     let mut group = Group::with_title(Level::ERROR.primary_title(message));
     for hint in hints {
@@ -253,6 +240,5 @@ mod tests {
              = help: did you mean `web`?
         "#]]
         .assert_eq(&render(&error, &look));
-        assert_eq!(message(&error).unwrap(), "no such service: wbe");
     }
 }

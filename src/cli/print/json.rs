@@ -10,11 +10,6 @@ pub(crate) fn line(event: &Event) -> Option<String> {
     object(event).map(|object| object.to_string())
 }
 
-/// Returns the object for an error that ends the command.
-pub(crate) fn error(message: &str) -> String {
-    json!({ "error": true, "message": message }).to_string()
-}
-
 fn object(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Started { kind, name, act } => {
@@ -60,10 +55,5 @@ mod tests {
     fn an_event_is_an_object_with_id_and_status() {
         let done = Event::Done { kind: ResourceKind::Container, name: "shop-web-1".into(), act: Act::Start };
         assert_eq!(line(&done).unwrap(), r#"{"id":"Container shop-web-1","status":"Started"}"#);
-    }
-
-    #[test]
-    fn an_error_is_marked() {
-        assert_eq!(error("no\nway"), r#"{"error":true,"message":"no\nway"}"#);
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod plain;
 pub(crate) mod printer;
 pub(crate) mod progress;
+pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod table;
 pub(crate) mod template;

@@ -139,7 +139,7 @@ impl Walk<'_> {
             Diagnostic::error(305, format!("there is no service `{target}` in `{}`", file.path.display()))
                 .at(at.get("service").unwrap_or(at).span)
                 .label("extends it here");
-        if let Some(near) = crate::check::similar::closest(target, file.services.iter().map(|e| e.key.as_str())) {
+        if let Some(near) = crate::diagnostic::similar::closest(target, file.services.iter().map(|e| e.key.as_str())) {
             diagnostic = diagnostic.help(format!("a service with a similar name exists: `{near}`"));
         }
         session.stop(diagnostic)

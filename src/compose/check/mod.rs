@@ -8,5 +8,4 @@ pub mod references;
 pub mod rules;
 pub mod schema;
 pub mod shape;
-pub mod similar;
 pub mod values;

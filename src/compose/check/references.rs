@@ -1,9 +1,9 @@
 //! What a service refers to must be there.
 
 use crate::check::rules::View;
-use crate::check::similar;
 use crate::check::values::items;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::similar;
 use crate::document::node::{Entry, Mapping, Node};
 use crate::document::session::Session;
 use crate::source::Span;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::check::attributes::{FILE, SERVICE};
 use crate::check::shape::{BOOLEAN, INTEGER, Keys, NULL, NUMBER, Object, STRING, Shape};
-use crate::check::similar;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::similar;
 use crate::document::node::{Entry, Mapping, Node, Value};
 use crate::document::path::Path;
 use crate::document::session::Session;

@@ -350,4 +350,11 @@ networks: {backend: {}}"#,
         wrong: r#""#,
         right: "",
     },
+    Explanation {
+        code: 560,
+        text: r#"The build context holds no file of the name that is looked for (`Dockerfile` unless `dockerfile:` says
+another), though it holds one that may be meant: `context:` with `dockerfile:` names it."#,
+        wrong: r#""#,
+        right: "",
+    },
 ];

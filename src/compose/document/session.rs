@@ -27,6 +27,8 @@ pub struct Session<'a> {
     /// What configs and secrets of included projects have from variables that only those projects see, by section and
     /// name.
     pub contents: BTreeMap<(&'static str, String), String>,
+    /// Where files of variables set them, in the order of reading.
+    pub variable_places: BTreeMap<String, Vec<Span>>,
     seen: HashSet<Diagnostic>,
     errors: usize,
     read: HashMap<PathBuf, FileId>,
@@ -47,6 +49,7 @@ impl<'a> Session<'a> {
             shadowed: BTreeMap::new(),
             ports: 0,
             contents: BTreeMap::new(),
+            variable_places: BTreeMap::new(),
             seen: HashSet::new(),
             errors: 0,
             read: HashMap::new(),

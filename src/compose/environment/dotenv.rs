@@ -1,6 +1,7 @@
 //! The syntax of `.env` files.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::interpolate::template::{self, TemplateError};
 
@@ -21,10 +22,20 @@ pub fn parse(
     variables: &mut BTreeMap<String, String>,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), DotenvError> {
+    parse_noting(text, variables, lookup, &mut |_, _| {})
+}
+
+/// As [`parse`], and tells of each name that is given a value which bytes of `text` do it.
+pub fn parse_noting(
+    text: &str,
+    variables: &mut BTreeMap<String, String>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    note: &mut dyn FnMut(&str, Range<usize>),
+) -> Result<(), DotenvError> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser { text, rest: body };
     while parser.skip_to_statement() {
-        parser.statement(variables, lookup)?;
+        parser.statement(variables, lookup, note)?;
     }
     Ok(())
 }
@@ -95,6 +106,7 @@ impl<'t> Parser<'t> {
         &mut self,
         variables: &mut BTreeMap<String, String>,
         lookup: &dyn Fn(&str) -> Option<String>,
+        note: &mut dyn FnMut(&str, Range<usize>),
     ) -> Result<(), DotenvError> {
         self.skip_export();
         let start = self.rest;
@@ -109,6 +121,9 @@ impl<'t> Parser<'t> {
             return Ok(());
         }
         let value = self.value(variables, lookup)?;
+        let written = start[..start.len() - self.rest.len()].trim_end();
+        let offset = self.text.len() - start.len();
+        note(name, offset..offset + written.len());
         variables.insert(name.to_owned(), value);
         Ok(())
     }
@@ -293,6 +308,16 @@ mod tests {
         }
         assert!(parse("export  B C=2", &mut BTreeMap::new(), &|_| None).is_err());
         assert!(parse_raw("  B C=2", &mut BTreeMap::new(), &|_| None).is_err());
+    }
+
+    #[test]
+    fn it_is_told_where_each_variable_is_set() {
+        let text = "\u{feff}# x\nexport A = 1 # one\nB='two\nlines'\nC\n";
+        let mut places = Vec::new();
+        let mut note = |name: &str, range: Range<usize>| places.push((name.to_owned(), text[range].to_owned()));
+        parse_noting(text, &mut BTreeMap::new(), &|_| None, &mut note).unwrap();
+        let expected = [("A", "A = 1 # one"), ("B", "B='two\nlines'")];
+        assert_eq!(places, expected.map(|(name, written)| (name.to_owned(), written.to_owned())));
     }
 
     #[test]

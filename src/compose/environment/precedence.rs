@@ -167,9 +167,14 @@ pub fn read_file(
 ) -> Result<(), Unreadable> {
     let id = session.read(file).map_err(Unreadable::File)?;
     let text = session.sources.get(id).map(|source| source.text.clone()).unwrap_or_default();
+    let mut note = |name: &str, range: std::ops::Range<usize>| {
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let span = Span { file: id, start: offset(range.start), end: offset(range.end) };
+        session.variable_places.entry(name.to_owned()).or_default().push(span);
+    };
     let parsed = match format {
         Some("raw") => dotenv::parse_raw(&text, variables, lookup),
-        _ => dotenv::parse(&text, variables, lookup),
+        _ => dotenv::parse_noting(&text, variables, lookup, &mut note),
     };
     parsed.map_err(|error| {
         let start = u32::try_from(error.offset).unwrap_or(0);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::similar::closest;
 use crate::document::node::{Node, Value};
 use crate::document::path::Path;
 use crate::document::session::Session;
@@ -80,6 +81,17 @@ fn typed(session: &mut Session<'_>, node: &mut Node, path: &Path, wanted: Cast, 
     );
 }
 
+/// Returns `start`, the beginning of a braced reference in `whole`, with the rest of the reference up to its brace.
+fn reference_at(session: &Session<'_>, start: Span, whole: Span) -> Span {
+    let behind = Span { end: whole.end, ..start };
+    let text = session.text(behind);
+    let line = text.lines().next().unwrap_or(text);
+    match template::balanced(line).and_then(|at| u32::try_from(at + 1).ok()) {
+        Some(length) if start != whole => Span { end: start.start + length, ..start },
+        _ => start,
+    }
+}
+
 fn not_set(session: &Session<'_>, name: &str, span: Span) -> Diagnostic {
     let mut place = span;
     for form in [format!("${{{name}}}"), format!("${name}"), format!("${{{name}")] {
@@ -88,10 +100,29 @@ fn not_set(session: &Session<'_>, name: &str, span: Span) -> Diagnostic {
             break;
         }
     }
-    Diagnostic::warning(203, format!("the variable `{name}` is not set, so nothing stands in its place"))
-        .at(place)
-        .label("looked for in the environment and in the .env file")
-        .help(format!("give it a default, `${{{name}:-value}}`, or demand it, `${{{name}:?reason}}`"))
+    let braced = session.text(place).starts_with("${");
+    let diagnostic =
+        Diagnostic::warning(203, format!("the variable `{name}` is not set, so nothing stands in its place"))
+            .at(place)
+            .label("looked for in the environment and in the .env file");
+    let diagnostic = with_similar(session, diagnostic, name);
+    let diagnostic =
+        diagnostic.help(format!("give it a default, `${{{name}:-value}}`, or demand it, `${{{name}:?reason}}`"));
+    if braced {
+        diagnostic
+    } else {
+        diagnostic.help(format!("a dollar sign that begins no variable is written twice: `$${name}`"))
+    }
+}
+
+/// Points at a variable of a similar name, which files of variables set.
+fn with_similar(session: &Session<'_>, diagnostic: Diagnostic, name: &str) -> Diagnostic {
+    let names = session.variable_places.keys().map(String::as_str).filter(|known| *known != name);
+    let Some(similar) = closest(name, names) else { return diagnostic };
+    match session.variable_places[similar].last() {
+        Some(place) => diagnostic.related(*place, format!("a variable with a similar name: `{similar}`")),
+        None => diagnostic,
+    }
 }
 
 fn refused(session: &Session<'_>, error: &TemplateError, span: Span) -> Diagnostic {
@@ -122,10 +153,9 @@ fn refused(session: &Session<'_>, error: &TemplateError, span: Span) -> Diagnost
             } else {
                 format!("the variable `{variable}` is required and not set: {reason}")
             };
-            let place = session.within(span, &format!("${{{variable}"));
-            Diagnostic::error(202, message)
-                .at(place)
-                .label("demanded here")
+            let place = reference_at(session, session.within(span, &format!("${{{variable}")), span);
+            let diagnostic = Diagnostic::error(202, message).at(place).label("demanded here");
+            with_similar(session, diagnostic, variable)
                 .help(format!("set {variable} in the environment or in the .env file"))
         }
     }

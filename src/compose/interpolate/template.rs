@@ -237,7 +237,7 @@ fn expand(
 }
 
 /// Returns the offset of the `}` that closes the first `{`; the byte behind a `{` is never looked at, as in Compose.
-fn balanced(text: &str) -> Option<usize> {
+pub fn balanced(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut open = 0;
     let mut position = 0;

@@ -1,7 +1,5 @@
 //! Every code that the crate can produce has its text, and the text's example produces that code.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -48,6 +46,8 @@ fn every_code_of_the_sources_has_a_text_and_every_text_a_code() {
     }
     let mut produced = BTreeSet::new();
     walk(Path::new(env!("CARGO_MANIFEST_DIR")), &mut produced);
+    // This one is the program's: the crate itself never looks into a build context.
+    produced.insert(560);
     let explained: Vec<u16> = explanation::all().map(|explanation| explanation.code).collect();
     assert!(explained.is_sorted());
     assert_eq!(produced, explained.into_iter().collect());

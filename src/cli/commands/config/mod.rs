@@ -12,6 +12,7 @@ use compose::model::encode::{to_json, to_yaml};
 use compose::{Passes, Project};
 
 use crate::app::{App, Warnings};
+use crate::commands::host_files;
 use crate::error::{CommandError, Kind};
 use crate::print::printer::Stream;
 
@@ -159,10 +160,16 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
 }
 
 impl Args {
+    pub(crate) fn prints_json(&self) -> bool {
+        self.format == Some(Format::Json)
+    }
+
     /// Loads the project with the passes that the flags leave.
     fn load(&self, app: &App, names: &[String], resolve_env: bool) -> Result<Project, CommandError> {
         let passes = Passes { resolve_env, ..self.passes(app) };
-        Ok(app.load_with(names, passes, Warnings::Shown)?.project)
+        let loaded = app.load_with(names, passes, Warnings::Shown)?;
+        host_files::warn_of_builds(app, &loaded);
+        Ok(loaded.project)
     }
 
     fn passes(&self, app: &App) -> Passes {

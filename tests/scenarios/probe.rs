@@ -119,7 +119,7 @@ fn what_a_program_may_do_is_what_docker_lets_it_but_for_a_declared_list() {
         "
 services:
   run: { image: 'stand-in:1', command: /probe, volumes: ['./probe:/probe:ro'] }
-  wait: { image: 'stand-in:1', command: sleep 1000, init: true, volumes: ['./probe:/probe:ro'] }
+  wait: { image: 'stand-in:1', command: sleep 1000, stop_signal: SIGKILL, volumes: ['./probe:/probe:ro'] }
 ",
     );
     let program = host.folder.join("probe");

@@ -106,7 +106,12 @@ pub fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Resul
             Err(error) => return Err(error.into()),
         }
     }
-    fsconfig_create(context.as_fd())?;
+    match fsconfig_create(context.as_fd()) {
+        Ok(()) => {}
+        // Before Linux 6.5 every option is taken at first, and what is not understood is told only here.
+        Err(rustix::io::Errno::INVAL) => return overlay_by_list(lower, writable),
+        Err(error) => return Err(error.into()),
+    }
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, Attributes::empty())?)
 }
 

@@ -20,6 +20,7 @@ mod scenarios {
     pub mod build;
     pub mod container;
     pub mod crash;
+    pub mod docker;
     pub mod down;
     pub mod exec;
     pub mod logs;

@@ -15,6 +15,8 @@ pub struct Host {
     pub root: PathBuf,
     /// The folder of the project; its name is the project's name.
     pub folder: PathBuf,
+    /// `MOTET_ENGINE`
+    pub engine: &'static str,
     _scratch: tempfile::TempDir,
 }
 
@@ -62,6 +64,15 @@ impl Outcome {
     }
 }
 
+/// Says why a scenario that needs a Docker Engine can't run here; `true`: return from it.
+pub fn lacks_docker() -> bool {
+    let is_there = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").is_ok();
+    if !is_there {
+        println!("skipped: no Docker Engine listens on /var/run/docker.sock");
+    }
+    !is_there
+}
+
 /// Says why a scenario that needs root can't run here; `true`: return from it.
 pub fn lacks_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
@@ -81,13 +92,25 @@ impl Host {
         host
     }
 
-    /// A fresh host with an empty project folder and an empty store.
+    /// As [`Host::with`], on the Docker Engine of this machine.
+    pub fn with_docker(name: &str, compose: &str) -> Self {
+        let mut host = Self::empty(name);
+        host.engine = "docker";
+        host.write("compose.yaml", compose);
+        let archive = crate::support::image::stand_in();
+        host.motet(&["load", "-i", archive.to_str().unwrap()]).success();
+        host
+    }
+
+    /// A fresh host with an empty project folder and an empty store; `MOTET_TEST_ENGINE` says on which engine.
     pub fn empty(name: &str) -> Self {
         // Not below /tmp: overlayfs can't stack on a tmpfs without extended attributes, or on another overlay.
         let scratch = tempfile::Builder::new().prefix("motet-test-").tempdir_in("/var/tmp").unwrap();
         let (root, folder) = (scratch.path().join("root"), scratch.path().join(name));
         std::fs::create_dir(&folder).unwrap();
-        Self { root, folder, _scratch: scratch }
+        let engine =
+            if std::env::var("MOTET_TEST_ENGINE").is_ok_and(|it| it == "docker") { "docker" } else { "embedded" };
+        Self { root, folder, engine, _scratch: scratch }
     }
 
     /// Writes a file of the project.
@@ -100,7 +123,12 @@ impl Host {
     /// The program, in the project folder, on this host's state root.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_motet"));
-        command.args(args).current_dir(&self.folder).env("MOTET_ROOT", &self.root).stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .env("MOTET_ROOT", &self.root)
+            .env("MOTET_ENGINE", self.engine)
+            .stdin(Stdio::null());
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("COMPOSE_") || name.starts_with("DOCKER_"))
         {

@@ -27,7 +27,7 @@ pub(crate) fn host_config(spec: &ContainerSpec, needs: &Needs) -> Result<HostCon
     let mut config = HostConfig {
         network_mode: Some(network_mode(&spec.network)),
         port_bindings: some(ports(spec)),
-        restart_policy: Some(restart(spec.restart)),
+        restart_policy: restart(spec.restart),
         auto_remove: Some(spec.auto_remove),
         volumes_from: some(spec.volumes_from.clone()),
         annotations: some(spec.annotations.clone().into_iter().collect()),
@@ -92,14 +92,14 @@ fn ports(spec: &ContainerSpec) -> HashMap<String, Option<Vec<PortBinding>>> {
     ports
 }
 
-fn restart(policy: Restart) -> RestartPolicy {
+fn restart(policy: Restart) -> Option<RestartPolicy> {
     let (name, times) = match policy {
-        Restart::No => (RestartPolicyNameEnum::NO, None),
+        Restart::No => return None,
         Restart::Always => (RestartPolicyNameEnum::ALWAYS, None),
         Restart::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
         Restart::OnFailure(times) => (RestartPolicyNameEnum::ON_FAILURE, times.map(i64::from)),
     };
-    RestartPolicy { name: Some(name), maximum_retry_count: times }
+    Some(RestartPolicy { name: Some(name), maximum_retry_count: times })
 }
 
 fn cgroup_namespace(mode: Option<&str>) -> Result<Option<HostConfigCgroupnsModeEnum>, Fault> {

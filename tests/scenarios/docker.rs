@@ -1,0 +1,231 @@
+//! A Docker Engine as the engine: the same commands, beside Docker Compose, and what is said when it does not answer.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::checks;
+use crate::support::host::{Host, finish, free_port, http, lacks_docker, until, workspace};
+
+const TWO: &str = "
+services:
+  web:
+    image: stand-in:1
+    command: [sh, -c, 'mkdir /www; echo hi > /www/index.html; echo hello; exec httpd -f -p 80 -h /www']
+    init: true
+    ports: ['PORT:80']
+    volumes: ['data:/data', /anonymous]
+    networks: [front, back]
+    depends_on: { db: { condition: service_healthy } }
+  db:
+    image: stand-in:1
+    command: sleep 1000
+    init: true
+    networks: { back: { aliases: [store] } }
+    healthcheck: { test: 'true', interval: 1s }
+networks: { front: {}, back: {} }
+volumes: { data: {} }
+";
+
+fn two(name: &str) -> (Host, u16) {
+    let port = free_port();
+    (Host::with_docker(name, &TWO.replace("PORT", &port.to_string())), port)
+}
+
+#[test]
+fn up_logs_exec_scale_and_down_work_on_a_docker_engine() {
+    if lacks_docker() {
+        return;
+    }
+    let (host, port) = two("on-docker");
+    host.motet(&["up", "-d"]).success();
+    checks::only_these_run(&host, &["on-docker-db-1", "on-docker-web-1"]);
+    let page = || http(&format!("127.0.0.1:{port}"), "GET /index.html HTTP/1.0\r\n\r\n");
+    until("the page is served", || page().as_deref() == Some("hi\n"));
+    assert_eq!(host.motet(&["logs", "--no-log-prefix", "web"]).success().stdout, "hello\n");
+    assert_eq!(host.shell("web", "wget -T 2 -qO- http://store:1 2>&1 | grep -c refused"), "1");
+    assert_eq!(host.motet(&["exec", "-T", "web", "sh", "-c", "exit 7"]).code, 7);
+    let before = host.ps();
+    host.motet(&["up", "-d"]).success();
+    checks::same_containers(&before, &host.ps());
+    host.motet(&["up", "-d", "--scale", "db=2"]).success();
+    checks::only_these_run(&host, &["on-docker-db-1", "on-docker-db-2", "on-docker-web-1"]);
+    host.motet(&["down", "-v", "-t", "1"]).success();
+    checks::nothing_is_there(&host);
+    checks::port_is_closed(&format!("127.0.0.1:{port}"));
+}
+
+#[test]
+fn the_classic_builder_builds_and_names_the_line_that_fails() {
+    if lacks_docker() {
+        return;
+    }
+    let host = Host::with_docker("built", "services: { web: { build: ., command: sleep 1000, init: true } }");
+    host.write(".dockerignore", "secret\n");
+    host.write("secret", "1");
+    host.write("seen", "2");
+    host.write("Dockerfile", "FROM stand-in:1\nCOPY . /src\nRUN echo made > /made\n");
+    host.motet(&["up", "-d"]).success();
+    assert_eq!(host.shell("web", "cat /made; ls /src"), "made\nDockerfile\ncompose.yaml\nseen");
+    host.write("Dockerfile", "FROM stand-in:1\nRUN echo why it fails && exit 3\n");
+    host.motet(&["build"]).failure().names(&["Dockerfile:2", "why it fails"]);
+    host.motet(&["down", "--rmi", "local"]).success();
+}
+
+#[test]
+fn what_the_engines_api_is_too_old_for_is_refused_with_both_versions() {
+    if lacks_docker() {
+        return;
+    }
+    let host =
+        Host::with_docker("old", "services: { web: { image: 'stand-in:1', command: 'true', annotations: { a: b } } }");
+    let outcome = finish(
+        host.command(&["up", "-d"])
+            .env("DOCKER_API_VERSION", "1.41")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap(),
+        "up",
+    );
+    outcome.failure().names(&["`annotations` needs API 1.43, this engine has 1.41"]);
+    checks::nothing_is_there(&host);
+}
+
+/// Docker Compose itself, where it is installed.
+fn docker_compose() -> Option<PathBuf> {
+    let named = std::env::var_os("DOCKER_COMPOSE").map(PathBuf::from);
+    let usual = ["/usr/libexec/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins", "/usr/local/bin", "/usr/bin"];
+    let found = named.into_iter().chain(usual.map(|folder| Path::new(folder).join("docker-compose")));
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        println!("skipped: Docker Compose is not installed (DOCKER_COMPOSE names it)");
+    }
+    found
+}
+
+#[track_caller]
+fn theirs(program: &Path, host: &Host, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).current_dir(&host.folder).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_project_of_docker_compose_is_taken_over_without_being_made_again() {
+    let Some(program) = docker_compose() else { return };
+    if lacks_docker() {
+        return;
+    }
+    let (host, _) = two("theirs");
+    theirs(&program, &host, &["up", "-d"]);
+    let before = host.ps();
+    assert_eq!(before.len(), 2, "{before:#?}");
+    host.motet(&["up", "-d"]).success();
+    checks::same_containers(&before, &host.ps());
+    assert_eq!(host.motet(&["logs", "--no-log-prefix", "web"]).success().stdout, "hello\n");
+    assert!(host.motet(&["ls"]).success().stdout.contains("theirs"));
+    host.motet(&["up", "-d", "--scale", "db=2"]).success();
+    assert_eq!(host.ps().len(), 3);
+    host.motet(&["down", "-v", "-t", "1"]).success();
+    assert_eq!(theirs(&program, &host, &["ps", "-aq"]), "");
+}
+
+#[test]
+fn docker_compose_takes_over_a_project_of_ours_without_making_it_again() {
+    let Some(program) = docker_compose() else { return };
+    if lacks_docker() {
+        return;
+    }
+    let (host, _) = two("ours");
+    host.motet(&["up", "-d"]).success();
+    let before = host.ps();
+    theirs(&program, &host, &["up", "-d"]);
+    checks::same_containers(&before, &host.ps());
+    assert!(theirs(&program, &host, &["logs", "web"]).contains("hello"));
+    theirs(&program, &host, &["down", "-v", "-t", "1"]);
+    checks::nothing_is_there(&host);
+}
+
+/// An engine's socket that answers the first call as an engine does and every other one with `answer`.
+fn faulty(socket: &Path, answer: &'static str) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            std::thread::spawn(move || serve(stream, answer));
+        }
+    });
+}
+
+fn serve(mut stream: UnixStream, answer: &str) {
+    let mut read = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut piece) {
+        read.extend_from_slice(&piece[..length]);
+        if read.windows(4).any(|end| end == b"\r\n\r\n") {
+            let is_ping = read.starts_with(b"GET /_ping");
+            let pong = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
+            let _ = stream.write_all(if is_ping { pong } else { answer }.as_bytes());
+            if !is_ping {
+                return;
+            }
+            read.clear();
+        }
+    }
+}
+
+#[track_caller]
+fn on_socket(answer: Option<&'static str>, parts: &[&str]) {
+    let mut host = Host::empty("faulty");
+    host.engine = "docker";
+    host.write("compose.yaml", "services: { web: { image: 'stand-in:1' } }");
+    let socket = host.root.with_file_name("engine.sock");
+    if let Some(answer) = answer {
+        faulty(&socket, answer);
+    }
+    let mut command = host.command(&["up", "-d"]);
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    finish(command.spawn().unwrap(), "up").failure().names(parts);
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_named_with_what_to_do() {
+    on_socket(None, &["no Docker Engine is there", "engine.sock", "DOCKER_HOST", "--engine embedded"]);
+}
+
+#[test]
+fn an_engine_that_fails_is_quoted() {
+    let answer = "HTTP/1.1 500 Oops\r\nContent-Length: 27\r\n\r\n{\"message\":\"disk is broken\"}";
+    on_socket(Some(answer), &["disk is broken"]);
+}
+
+#[test]
+fn a_stream_that_is_closed_half_way_is_said_to_be() {
+    on_socket(Some("HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n[{"), &["closed the connection half-way"]);
+}
+
+#[test]
+fn the_readme_lists_what_needs_a_newer_engine() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let mut found = 0;
+    for file in ["create.rs", "host_config.rs", "images.rs", "resources.rs"] {
+        let source = std::fs::read_to_string(workspace().join("src/engines/docker").join(file)).unwrap();
+        for (at, _) in source.match_indices("Version(1, ") {
+            let line = source[..at].rsplit('\n').next().unwrap_or_default();
+            let Some(attribute) =
+                line.split('"').nth(1).filter(|_| line.contains("at_least") || line.contains("require"))
+            else {
+                continue;
+            };
+            let minor: String = source[at + 11..].chars().take_while(char::is_ascii_digit).collect();
+            let attribute = attribute.replace("{word}", "writable");
+            let row = readme.lines().find(|line| line.contains(&format!("`{attribute}`")));
+            assert!(row.is_some_and(|row| row.contains(&format!("1.{minor}"))), "`{attribute}` 1.{minor}: {row:?}");
+            found += 1;
+        }
+    }
+    assert!(found >= 8, "{found}");
+}

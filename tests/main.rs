@@ -23,6 +23,7 @@ mod scenarios {
     pub mod docker;
     pub mod down;
     pub mod exec;
+    pub mod images;
     pub mod logs;
     pub mod network;
     pub mod plan;

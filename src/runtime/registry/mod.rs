@@ -15,8 +15,4 @@ pub mod settings;
 mod upload;
 
 #[cfg(test)]
-mod peers;
-#[cfg(test)]
-mod round_trips;
-#[cfg(test)]
 mod tests;

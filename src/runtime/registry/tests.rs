@@ -1,5 +1,8 @@
 //! Pulls from Debian's real registry where it is installed, and from a hostile one that is scripted here.
 
+mod peers;
+mod round_trips;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,8 +18,8 @@ use crate::image::store::{self, Image};
 use crate::progress::Silent;
 use crate::registry::client::Settings;
 use crate::registry::error::PullError;
-use crate::registry::peers::Peer;
 use crate::registry::pull::pull;
+use crate::registry::tests::peers::Peer;
 use crate::state::layout::Layout;
 
 fn scratch() -> (tempfile::TempDir, Runtime) {

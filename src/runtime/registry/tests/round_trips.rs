@@ -17,9 +17,9 @@ use crate::registry::client::Settings;
 use crate::registry::credentials::Credential;
 use crate::registry::error::PullError;
 use crate::registry::login::{self, LoginError};
-use crate::registry::peers::{Fault, Peer, proxy};
 use crate::registry::pull::{self, pull};
 use crate::registry::push::{PushError, push};
+use crate::registry::tests::peers::{Fault, Peer, proxy};
 use crate::snapshot::diff;
 use crate::state::layout::Layout;
 

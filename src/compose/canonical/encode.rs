@@ -30,6 +30,16 @@ pub fn encode(session: &mut Session<'_>, root: &Node, name: &str) -> Json {
     Json::Object(project)
 }
 
+/// Makes the mistake of a value without a final form: what the reason says behind a semicolon is how to mend it.
+fn refused(place: &str, reason: &str, node: &Node) -> Diagnostic {
+    let (reason, help) = reason.split_once("; ").map_or((reason, None), |(reason, help)| (reason, Some(help)));
+    let diagnostic = Diagnostic::error(404, format!("`{place}`: {reason}")).at(node.span).label("not understood");
+    match help {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    }
+}
+
 fn sorted(mapping: &Mapping) -> Vec<&crate::document::node::Entry> {
     let mut entries: Vec<_> = mapping.iter().collect();
     entries.sort_by(|a, b| a.key.cmp(&b.key));
@@ -55,8 +65,7 @@ fn object(session: &mut Session<'_>, mapping: &Mapping, fields: &[Field], place:
                     Err(reason) => {
                         // Where an earlier check has spoken, its message is the better one.
                         if !session.spoke_at(node.span) {
-                            let message = format!("`{place}`: {reason}");
-                            session.report(Diagnostic::error(404, message).at(node.span).label("not understood"));
+                            session.report(refused(&place, &reason, node));
                         }
                         None
                     }

@@ -81,9 +81,15 @@ fn each(
     }
 }
 
-/// Notes that a short form could not be read.
+/// Notes that a short form could not be read. What the reason quotes last is what is wrong, if it stands there.
 pub fn refuse(session: &mut Session<'_>, item: &Node, reason: String) {
-    session.report(Diagnostic::error(401, reason).at(item.span).label("not understood"));
+    let part = reason.rsplit('`').nth(1).unwrap_or_default();
+    let place = session.within(item.span, part);
+    let mut diagnostic = Diagnostic::error(401, reason.as_str()).at(place).label("not understood");
+    if reason.starts_with("the port `") {
+        diagnostic = diagnostic.help("a port is `[[address:]host:]container[/protocol]`, for example `\"8080:80\"`");
+    }
+    session.report(diagnostic);
 }
 
 fn develop(node: &mut Node) {

@@ -131,7 +131,9 @@ fn enabled(encoded: &Json, profiles: &[String]) -> BTreeSet<String> {
         None => true,
         Some(own) => {
             let own: Vec<&str> = own.iter().filter_map(Json::as_str).collect();
+            // An empty list of profiles is one empty name to the reference.
             profiles.iter().any(|profile| profile == "*" || own.contains(&profile.as_str()))
+                || (profiles.is_empty() && own.contains(&""))
         }
     };
     services.into_iter().flatten().filter(|(_, service)| active(service)).map(|(name, _)| name.clone()).collect()

@@ -88,7 +88,12 @@ fn form(session: &mut Session<'_>, node: &Node, form: &Form, place: &str) -> Res
         Form::Bool => Some(Json::Bool(boolean(node)?)).filter(|value| *value != Json::Bool(false)),
         Form::MaybeBool => Some(Json::Bool(boolean(node)?)),
         Form::Int => Some(Json::from(integer(node)?)).filter(|value| value != 0),
-        Form::MaybeInt => Some(Json::from(integer(node)?)),
+        Form::Number | Form::MaybeNumber if node.as_str().is_some() => return Err(wanted("a whole number", node)),
+        Form::Number => Some(Json::from(integer(node)?)).filter(|value| value != 0),
+        Form::MaybeCount if integer(node)? < 0 => {
+            return Err(format!("takes a whole number from 0, and this is {}", node.plain()));
+        }
+        Form::MaybeInt | Form::MaybeNumber | Form::MaybeCount => Some(Json::from(integer(node)?)),
         Form::Float => Some(number(single(node)?)).filter(|value| value != 0),
         Form::Bytes => match size(node)? {
             0 => None,

@@ -13,6 +13,12 @@ pub enum Form {
     /// Left out when zero.
     Int,
     MaybeInt,
+    /// From 0 on.
+    MaybeCount,
+    /// A number in the file too: a string is none. Left out when zero.
+    Number,
+    /// A number in the file too: a string is none.
+    MaybeNumber,
     Float,
     Bytes,
     /// Left out when zero.
@@ -96,7 +102,8 @@ const fn f(name: &'static str, form: Form) -> Field {
 
 use Form::{
     Bool, Bytes, Command, DeviceCount, Duration, Environment, Float, Hosts, Int, Labels, List, Map as MapOf, Mapping,
-    MaybeBool, MaybeDuration, MaybeInt, Mode, MultiOptions, Object, Options, Plains, Ssh, Test, Text, Texts, Ulimit,
+    MaybeBool, MaybeCount, MaybeDuration, MaybeInt, MaybeNumber, Mode, MultiOptions, Number, Object, Options, Plains,
+    Ssh, Test, Text, Texts, Ulimit,
 };
 
 /// The sections of a project.
@@ -255,7 +262,7 @@ const HOOK: &[Field] = &[
 ];
 
 const BLKIO: &[Field] = &[
-    f("weight", Int),
+    f("weight", Number),
     f("weight_device", List(&Object(WEIGHT))),
     f("device_read_bps", List(&Object(RATE))),
     f("device_read_iops", List(&Object(RATE))),
@@ -263,7 +270,7 @@ const BLKIO: &[Field] = &[
     f("device_write_iops", List(&Object(RATE))),
 ];
 
-const WEIGHT: &[Field] = &[f("path", Text).shown("Path"), f("weight", MaybeInt).shown("Weight")];
+const WEIGHT: &[Field] = &[f("path", Text).shown("Path"), f("weight", MaybeNumber).shown("Weight")];
 const RATE: &[Field] = &[f("path", Text).shown("Path"), f("rate", Bytes).shown("Rate")];
 
 const FILE_MOUNT: &[Field] = &[f("source", Text), f("target", Text), f("uid", Text), f("gid", Text), f("mode", Mode)];
@@ -285,7 +292,7 @@ const DEPLOY: &[Field] = &[
 ];
 
 const UPDATE: &[Field] = &[
-    f("parallelism", MaybeInt),
+    f("parallelism", MaybeCount),
     f("delay", Duration),
     f("failure_action", Text),
     f("monitor", Duration),
@@ -315,7 +322,7 @@ const DEVICE_REQUEST: &[Field] = &[
 ];
 
 const RESTART_POLICY: &[Field] =
-    &[f("condition", Text), f("delay", MaybeDuration), f("max_attempts", MaybeInt), f("window", MaybeDuration)];
+    &[f("condition", Text), f("delay", MaybeDuration), f("max_attempts", MaybeCount), f("window", MaybeDuration)];
 
 const PLACEMENT: &[Field] =
     &[f("constraints", Texts), f("preferences", List(&Object(PREFERENCE))), f("max_replicas_per_node", Int)];
@@ -333,7 +340,7 @@ const HEALTHCHECK: &[Field] = &[
     f("test", Test),
     f("timeout", MaybeDuration),
     f("interval", MaybeDuration),
-    f("retries", MaybeInt),
+    f("retries", MaybeCount),
     f("start_period", MaybeDuration),
     f("start_interval", MaybeDuration),
     f("disable", Bool),
@@ -378,7 +385,7 @@ const MOUNT: &[Field] = &[
 ];
 const BIND: &[Field] = &[f("selinux", Text), f("propagation", Text), f("create_host_path", Bool), f("recursive", Text)];
 const VOLUME_OPTIONS: &[Field] = &[f("labels", Mapping), f("nocopy", Bool), f("subpath", Text)];
-const TMPFS: &[Field] = &[f("size", Bytes), f("mode", Int)];
+const TMPFS: &[Field] = &[f("size", Bytes), f("mode", Number)];
 const IMAGE_OPTIONS: &[Field] = &[f("subpath", Text)];
 
 const NETWORK: &[Field] = &[

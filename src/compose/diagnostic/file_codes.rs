@@ -88,7 +88,7 @@ services:
     },
     Explanation {
         code: 9,
-        text: r#"A Compose file that was named, by -f, by `include` or by `extends`, lies in a git repository or a registry (https://, git@, github.com/, oci://) and could not be fetched. Nothing is fetched unless --allow-remote is given or COMPOSE_EXPERIMENTAL_GIT_REMOTE (for oci:// COMPOSE_EXPERIMENTAL_OCI_REMOTE) is true, since a file from elsewhere decides what runs on this machine."#,
+        text: r#"A Compose file that was named, by -f, by `include` or by `extends`, lies in a git repository or a registry (https://, git@, github.com/, oci://) and could not be fetched. Nothing is fetched unless --allow-remote is given or COMPOSE_EXPERIMENTAL_GIT_REMOTE is true, since a file from elsewhere decides what runs on this machine. Of oci:// addresses nothing is fetched yet."#,
         wrong: r#"include: ["https://example.com/shop.git#main:compose.yaml"]
 services:
   web:

@@ -74,3 +74,22 @@ fn hooks_have_their_image_and_say_how_often_they_run() {
         project.services["a"].pre_start.iter().map(|hook| (hook.image.as_deref(), hook.per_replica)).collect();
     assert_eq!(hooks, [(Some("y"), true), (None, false)]);
 }
+
+#[test]
+fn a_number_in_quotes_is_none_where_nothing_casts_it_and_counts_are_not_negative() {
+    for service in [
+        "blkio_config: {weight: '10'}",
+        "blkio_config: {weight_device: [{path: /a, weight: '3'}]}",
+        "volumes: [{type: tmpfs, target: /x, tmpfs: {mode: '1777'}}]",
+        "healthcheck: {retries: -1}",
+    ] {
+        let text = format!("services: {{a: {{image: x, {service}}}}}");
+        let files = BTreeMap::from([(PathBuf::from("/p/compose.yaml"), text)]);
+        let loaded = compose::load(&LoadRequest { working_directory: "/p".into(), ..LoadRequest::default() }, &files);
+        assert!(loaded.project.is_none(), "{service}");
+        assert!(loaded.diagnostics[0].message.contains("takes a whole number"), "{:?}", loaded.diagnostics);
+    }
+    let file = "services: {a: {image: x, profiles: ['']}, b: {image: x, profiles: [p]}}";
+    let project = load(&[("/p/compose.yaml", file)], None, "/p", Passes::default());
+    assert_eq!(project.services.keys().collect::<Vec<_>>(), ["a"]);
+}

@@ -25,6 +25,7 @@ mod scenarios {
     pub mod exec;
     pub mod images;
     pub mod logs;
+    pub mod mistakes;
     pub mod network;
     pub mod plan;
     pub mod probe;

@@ -5,11 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use compose::{FileSystem, LoadRequest, Loaded, Severity, Span};
+use compose::{FileSystem, LoadRequest, Severity};
 use expect_test::expect_file;
+
+use crate::describe::describe;
+
+#[path = "support/describe.rs"]
+mod describe;
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
@@ -37,31 +41,6 @@ fn check(case: &Path) {
     if let Some(project) = &loaded.project {
         expect_file![case.join("expected.yaml")].assert_eq(&short(compose::model::encode::to_yaml(project)));
     }
-}
-
-fn describe(loaded: &Loaded) -> String {
-    let place = |span: Span| {
-        let file = &loaded.sources.get(span.file).unwrap().path;
-        let position = loaded.sources.position(span).unwrap();
-        let text = &loaded.sources.get(span.file).unwrap().text[span.start as usize..span.end as usize];
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        format!("{name}:{}:{} `{}`", position.line, position.column, text.replace('\n', "\\n"))
-    };
-    let mut text = String::new();
-    for diagnostic in &loaded.diagnostics {
-        let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
-        writeln!(text, "{severity}[E{:04}]: {}", diagnostic.code.0, diagnostic.message).unwrap();
-        if let Some(span) = diagnostic.span {
-            writeln!(text, "  {}: {}", place(span), diagnostic.label).unwrap();
-        }
-        for label in &diagnostic.related {
-            writeln!(text, "  {}: {}", place(label.span), label.text).unwrap();
-        }
-        for help in &diagnostic.help {
-            writeln!(text, "  help: {help}").unwrap();
-        }
-    }
-    text
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What services, secrets and watch rules take from the environment and the file system of the project they are of.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

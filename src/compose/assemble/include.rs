@@ -129,7 +129,7 @@ fn variables(
             env_files.push(default);
         }
     }
-    let own = precedence::read_files(session, &env_files, scope.variables)?;
+    let own = precedence::read_files(session, &env_files, item.get("env_file").map(|node| node.span), scope.variables)?;
     let mut variables = scope.variables.clone();
     for (name, value) in own {
         variables.entry(name).or_insert(value);

@@ -120,7 +120,7 @@ fn profiles(request: &LoadRequest, variables: &BTreeMap<String, String>) -> Vec<
 }
 
 fn load_all(session: &mut Session<'_>, setting: &mut Setting, files: &[PathBuf]) -> Result<(), Stop> {
-    let read = read_files(session, files, &setting.variables)?;
+    let read = read_files(session, files, None, &setting.variables)?;
     for (name, value) in read {
         setting.variables.entry(name).or_insert(value);
     }
@@ -128,10 +128,12 @@ fn load_all(session: &mut Session<'_>, setting: &mut Setting, files: &[PathBuf])
     Ok(())
 }
 
-/// Reads files of variables, of which later ones win; references in them see `current` first.
+/// Reads files of variables, of which later ones win; references in them see `current` first. `from` is where they are
+/// named, if a file does it.
 pub fn read_files(
     session: &mut Session<'_>,
     files: &[PathBuf],
+    from: Option<Span>,
     current: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Stop> {
     let mut variables = BTreeMap::new();
@@ -140,7 +142,14 @@ pub fn read_files(
             Ok(()) => {}
             Err(Unreadable::File(error)) => {
                 let message = format!("cannot read the env file `{}`: {}", file.display(), read_failure(&error));
-                return session.stop(Diagnostic::error(4, message));
+                let diagnostic = Diagnostic::error(4, message);
+                return session.stop(match from {
+                    Some(span) => {
+                        let name = file.file_name().unwrap_or_default().to_string_lossy();
+                        diagnostic.at(session.within(span, &name)).label("named here")
+                    }
+                    None => diagnostic,
+                });
             }
             Err(Unreadable::Content) => return Err(Stop),
         }

@@ -25,6 +25,9 @@ use crate::progress::{Report, Reporter};
 /// A cell that one of many fills and the others wait for.
 type Cell<T> = Arc<OnceLock<Result<T, Arc<acquire::AcquireError>>>>;
 
+/// Images by reference and platform.
+type Images = HashMap<(String, Option<String>), Cell<Image>>;
+
 /// All that the steps of one build share.
 pub(super) struct Job<'a> {
     pub rt: &'a Runtime,
@@ -44,7 +47,7 @@ pub(super) struct Job<'a> {
     pub network: BuildNetwork<'a>,
     /// `SOURCE_DATE_EPOCH`: the time of everything that is made, in seconds.
     pub epoch: Option<i64>,
-    images: Mutex<HashMap<(String, Option<String>), Cell<Image>>>,
+    images: Mutex<Images>,
 }
 
 impl Job<'_> {

@@ -60,7 +60,7 @@ fn is_active(state: &ContainerState) -> bool {
 
 fn rows(usage: &DiskUsage) -> Vec<Value> {
     let row = |kind: &str, total: usize, active: usize, bytes: u64, free: u64| {
-        let percent = if bytes == 0 { 0 } else { free * 100 / bytes };
+        let percent = (free * 100).checked_div(bytes).unwrap_or(0);
         json!({
             "Active": active.to_string(),
             "Reclaimable": if kind == "Build Cache" { size(free) } else { format!("{} ({percent}%)", size(free)) },

@@ -65,7 +65,7 @@ async fn up_stays_until_the_last_container_has_ended_and_shows_each_line_once() 
     bench.engine.set_behaviour("web-1", Behaviour::Exits(0));
     bench.engine.set_behaviour("job-1", Behaviour::Exits(3));
     let outcome = bench.motet("up").await;
-    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(outcome.code, 7, "{}", outcome.err);
     let mut lines: Vec<&str> = outcome.out.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["job-1  | hello from shop-job-1", "web-1  | hello from shop-web-1"]);

@@ -105,7 +105,7 @@ fn names_of_the_networks_are_answered_while_their_containers_run() {
         let (code, records) = look_up(&asker.netns, &format!("{d}.{c}.{b}.{a}.in-addr.arpa"), PTR);
         assert_eq!((code, records[0].as_slice()), (0, &b"\x05web-1\x05front\x00"[..]));
         let (code, records) = look_up(&asker.netns, "_8080._tcp.web", SRV);
-        assert_eq!((code, records.len()), (0, 2), "a record a replica");
+        assert_eq!((code, records.len()), (0, 2), "a record a copy");
         assert!(records.contains(&b"\0\0\0\0\x1f\x90\x05web-1\x05front\x00".to_vec()), "{records:?}");
         assert_eq!(look_up(&asker.netns, "_http._tcp.web-2", SRV).1[0][4..6], [0, 80]);
         assert_eq!(look_up(&asker.netns, "_nothing._tcp.web", SRV), (0, vec![]));

@@ -29,7 +29,7 @@ fn every_help_page_is_as_stored() {
 #[test]
 fn a_mistyped_verb_or_flag_is_met_with_the_one_that_was_meant() {
     let host = Host::empty("typo");
-    let outcome = host.motet(&["upp"]).failure().names(&["upp", "'up'"]);
+    let outcome = host.motet(&["upp"]).failure().names(&["unknown command `upp`", "did you mean `up`?"]);
     assert_eq!(outcome.code, 2);
     host.motet(&["up", "--detatch"]).failure().names(&["--detatch", "--detach"]);
 }

@@ -136,6 +136,7 @@ pub(crate) fn start(name: &str, source: &StartError) -> EngineError {
                 FailureKind::Conflict => ErrorKind::Conflict,
                 FailureKind::Unsupported => ErrorKind::Unsupported,
                 FailureKind::Denied => ErrorKind::Denied,
+                FailureKind::Failed if failure.exit_code == 127 => ErrorKind::NotFound,
                 FailureKind::Failed => ErrorKind::Failed,
             };
             let mut error = EngineError::new(kind, container(name), failure.message.clone());

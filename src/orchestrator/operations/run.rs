@@ -140,6 +140,8 @@ fn apply(spec: &mut ContainerSpec, project: &str, options: &RunOptions) {
     }
     spec.tty = options.tty;
     spec.stdin_open = options.stdin_open;
+    // What is piped in ends, and the program is told.
+    spec.stdin_once = options.stdin_open;
     spec.auto_remove = options.auto_remove;
 }
 

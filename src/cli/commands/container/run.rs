@@ -65,7 +65,7 @@ pub(crate) struct CreateArgs {
 const OURS: u8 = 125;
 
 pub(crate) async fn create(args: CreateArgs, app: &App) -> Result<(), CommandError> {
-    let id = make(&args, app).await?;
+    let id = make(&args, true, app).await?;
     app.printer.data(&id.0);
     Ok(())
 }
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     if make_args.tty && !args.detach && !std::io::IsTerminal::is_terminal(&std::io::stdin()) && make_args.interactive {
         return Err(ours(CommandError::new(Kind::Usage, "the input device is not a TTY").hint("leave `-t` away")));
     }
-    let id = make(&args.container, app).await.map_err(ours)?;
+    let id = make(&args.container, !args.detach, app).await.map_err(ours)?;
     if app.settings.dry_run {
         return Ok(());
     }
@@ -127,7 +127,7 @@ async fn not_started(engine: &Arc<dyn Engine>, id: &ContainerId, remove: bool, e
 }
 
 /// Brings the image in if it must, and creates the container.
-async fn make(args: &CreateArgs, app: &App) -> Result<ContainerId, CommandError> {
+async fn make(args: &CreateArgs, attached: bool, app: &App) -> Result<ContainerId, CommandError> {
     let usage = |why: String| CommandError::new(Kind::Usage, why);
     let make = &args.make;
     if let Some(link) = make.network.link.first() {
@@ -135,6 +135,8 @@ async fn make(args: &CreateArgs, app: &App) -> Result<ContainerId, CommandError>
         return Err(usage(message).hint("put both on one `--network`: they find each other by name there"));
     }
     let mut spec = spec(make, &args.image, &args.command, app).map_err(usage)?;
+    // Who is attached to from its start on is told when there is no more to read.
+    spec.stdin_once = spec.stdin_open && attached;
     if spec.name.is_empty() {
         spec.name = name_of(&slug());
     }

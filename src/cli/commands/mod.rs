@@ -36,6 +36,7 @@ pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod restart;
+pub(crate) mod resume;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod scale;
@@ -77,8 +78,8 @@ Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong command line   3 wrong Compose file   4 this host lacks something
-  5 a build failed   6 a pull failed   7 a service did not start or get healthy
-  8 a port or name is taken   130 interrupted
+  5 a build failed   6 a pull failed   7 a service failed, did not start or get healthy
+  8 a port or name is taken   9 `plan --exit-code` would change something   130 interrupted
   exec and up --exit-code-from give the program's own.
   Called as `docker-compose`, all of 1 to 8 are 1."
 )]
@@ -131,6 +132,8 @@ pub(crate) enum Verb {
     Stop(stop::Args),
     /// Stop and start the containers
     Restart(restart::Args),
+    /// Start again what a reboot has ended, as restart policies say
+    Resume(resume::Args),
     /// Send a signal to the containers
     Kill(kill::Args),
     /// Freeze the running containers
@@ -247,6 +250,7 @@ impl Verb {
             Self::Start(args) => start::run(args, app).await,
             Self::Stop(args) => stop::run(args, app).await,
             Self::Restart(args) => restart::run(args, app).await,
+            Self::Resume(args) => resume::run(args, app).await,
             Self::Kill(args) => kill::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
             Self::Config(args) => config::run(*args, app).await,

@@ -97,7 +97,7 @@ configs: { motd: { content: hello } }
         DEBUG Some("1")
         EMPTY None
         Mount { source: Volume { name: "shop_data", nocopy: false, subpath: None }, target: "/data", read_only: true }
-        Mount { source: Bind { path: "/shop/src", create: true, propagation: None }, target: "/src", read_only: false }
+        Mount { source: Bind { path: "/shop/src", create: true, propagation: None, recursive: None }, target: "/src", read_only: false }
         Mount { source: Anonymous { name: None }, target: "/cache", read_only: false }
         Mount { source: Tmpfs { size: Some(67108864), mode: None, options: [] }, target: "/run", read_only: false }
         /etc/motd Inline([104, 101, 108, 108, 111]) Some(288)
@@ -113,7 +113,7 @@ configs: { motd: { content: hello } }
     "#]].assert_eq(&fields(&spec));
     let db = bench.engine.spec("shop-db-1").unwrap();
     expect![[r#"
-        Networks([Endpoint { network: "shop_back", aliases: ["shop-db-1", "db", "database"], ipv4_address: None, ipv6_address: None, mac_address: None, driver_opts: {}, interface_name: None, priority: 0, gw_priority: 0 }])
+        Networks([Endpoint { network: "shop_back", aliases: ["shop-db-1", "db", "database"], ipv4_address: None, ipv6_address: None, mac_address: None, driver_opts: {}, interface_name: None, link_local_ips: [], priority: 0, gw_priority: 0 }])
         Some(["NONE"])
     "#]].assert_eq(&format!("{:?}\n{:?}\n", db.network, db.healthcheck.and_then(|check| check.test)));
 }
@@ -289,6 +289,7 @@ secrets: { token: { environment: TOKEN }, key: { file: ./key } }
                     path: "/shop/key",
                     create: false,
                     propagation: None,
+                    recursive: None,
                 },
                 target: "/run/secrets/key",
                 read_only: true,

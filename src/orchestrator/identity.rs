@@ -49,7 +49,21 @@ pub const VOLUME: &str = "com.docker.compose.volume";
 
 /// Returns the name of a replica's container.
 pub fn container_name(project: &str, service: &Service, number: u32) -> String {
-    service.container_name.clone().unwrap_or_else(|| format!("{project}-{}-{number}", service.name))
+    service.container_name.clone().unwrap_or_else(|| {
+        let separator = separator(service);
+        format!("{project}{separator}{}{separator}{number}", service.name)
+    })
+}
+
+/// Returns the name of a container that runs one command, once.
+pub fn one_off_name(project: &str, service: &Service, slug: &str) -> String {
+    let separator = separator(service);
+    [project, &service.name, "run", slug].join(&separator.to_string())
+}
+
+/// Returns what joins the parts of a name.
+fn separator(service: &Service) -> char {
+    if service.joined_by_underscore { '_' } else { '-' }
 }
 
 /// Returns the name that a container bears until the one it replaces is gone.
@@ -67,7 +81,7 @@ pub fn lasting_name(name: &str) -> &str {
 
 /// Returns the reference of a service's image.
 pub fn image_reference(project: &str, service: &Service) -> String {
-    service.image.clone().unwrap_or_else(|| format!("{project}-{}", service.name))
+    service.image.clone().unwrap_or_else(|| format!("{project}{}{}", separator(service), service.name))
 }
 
 /// Returns the filter that finds everything of a project.
@@ -237,6 +251,10 @@ mod tests {
         let mut service = Service { name: "web".into(), ..Service::default() };
         assert_eq!(container_name("shop", &service, 2), "shop-web-2");
         assert_eq!(image_reference("shop", &service), "shop-web");
+        assert_eq!(one_off_name("shop", &service, "0123456789ab"), "shop-web-run-0123456789ab");
+        service.joined_by_underscore = true;
+        assert_eq!(container_name("shop", &service, 2), "shop_web_2");
+        assert_eq!(image_reference("shop", &service), "shop_web");
         assert_eq!(temporary_name("0123456789abcdef", "shop-web-2"), "0123456789ab_shop-web-2");
         assert_eq!(lasting_name("0123456789ab_shop-web-2"), "shop-web-2");
         assert_eq!(lasting_name("my_shop-web-2"), "my_shop-web-2");

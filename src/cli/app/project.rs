@@ -55,7 +55,11 @@ impl App {
             }
         }
         match loaded.project {
-            Some(project) if errors.is_empty() => Ok(LoadedProject { project, sources: loaded.sources }),
+            Some(mut project) if errors.is_empty() => {
+                let all = project.services.values_mut().chain(project.disabled_services.values_mut());
+                all.for_each(|service| service.joined_by_underscore = self.settings.compatibility);
+                Ok(LoadedProject { project, sources: loaded.sources })
+            }
             _ => Err(CommandError {
                 // A service that is not there is no mistake of the file.
                 kind: if errors.iter().all(|error| error.code == NO_SUCH_SERVICE) {

@@ -29,6 +29,7 @@ pub fn service(name: &str, json: &Json) -> Service {
         label_files: texts(json, "label_file").into_iter().map(PathBuf::from).collect(),
         labels: pairs(json, "labels"),
         annotations: pairs(json, "annotations"),
+        joined_by_underscore: false,
         container_name: text(json, "container_name"),
         hostname: text(json, "hostname"),
         domainname: text(json, "domainname"),

@@ -31,6 +31,8 @@ pub struct Service {
     pub label_files: Vec<PathBuf>,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// Names made from the project and the service have `_` between them (`--compatibility`); the caller sets it.
+    pub joined_by_underscore: bool,
     pub container_name: Option<String>,
     pub hostname: Option<String>,
     pub domainname: Option<String>,

@@ -95,6 +95,11 @@ impl DesiredService {
         identity::container_name(&self.project, &self.source, number)
     }
 
+    /// Returns the name of a container that runs one command.
+    pub fn one_off_name(&self, slug: &str) -> String {
+        identity::one_off_name(&self.project, &self.source, slug)
+    }
+
     /// Whether the file gives its container a name, so that there can be only one.
     pub fn is_single(&self) -> bool {
         self.source.container_name.is_some()

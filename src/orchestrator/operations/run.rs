@@ -85,7 +85,7 @@ pub async fn make(
         spec.labels.insert(identity::IMAGE.into(), image.id.clone());
     }
     share(&mut spec, &observed)?;
-    apply(&mut spec, &project.name, options);
+    apply(&mut spec, service.one_off_name(&options.slug), options);
     let name = spec.name.clone();
     let kind = ResourceKind::Container;
     let _ = events.send(Event::Started { kind, name: name.clone(), act: Act::Create });
@@ -99,10 +99,9 @@ pub async fn make(
 }
 
 /// Makes a replica's spec that of a one-off.
-fn apply(spec: &mut ContainerSpec, project: &str, options: &RunOptions) {
-    let service = &options.service;
+fn apply(spec: &mut ContainerSpec, name: String, options: &RunOptions) {
     let replica = std::mem::take(&mut spec.name);
-    spec.name = options.name.clone().unwrap_or_else(|| format!("{project}-{service}-run-{}", options.slug));
+    spec.name = options.name.clone().unwrap_or(name);
     spec.labels.remove(identity::NUMBER);
     spec.labels.insert(identity::ONE_OFF.into(), "True".into());
     spec.labels.insert(identity::SLUG.into(), options.slug.clone());
@@ -192,7 +191,7 @@ mod tests {
         };
         let slug = "0123456789ab".to_owned();
         let options = RunOptions { service: "web".into(), slug, ..RunOptions::default() };
-        apply(&mut spec, "shop", &options);
+        apply(&mut spec, "shop-web-run-0123456789ab".to_owned(), &options);
         assert_eq!(spec.name, "shop-web-run-0123456789ab");
         assert_eq!(spec.labels.get(identity::ONE_OFF).map(String::as_str), Some("True"));
         assert!(!spec.labels.contains_key(identity::NUMBER));
@@ -201,7 +200,7 @@ mod tests {
         assert_eq!(spec.network, NetworkMode::Networks(vec![Endpoint::default()]));
         spec.ports = vec![port];
         let options = RunOptions { service_ports: true, entrypoint: Some(vec!["sh".into()]), ..options };
-        apply(&mut spec, "shop", &options);
+        apply(&mut spec, "shop".to_owned(), &options);
         assert_eq!((spec.ports.len(), spec.command), (1, Some(Vec::new())));
     }
 
@@ -213,7 +212,7 @@ mod tests {
             read_only: false,
         };
         let mut spec = ContainerSpec { mounts: vec![mount("/file")], ..ContainerSpec::default() };
-        apply(&mut spec, "shop", &RunOptions { mounts: vec![mount("/line")], ..RunOptions::default() });
+        apply(&mut spec, "shop".to_owned(), &RunOptions { mounts: vec![mount("/line")], ..RunOptions::default() });
         assert_eq!(spec.mounts, [mount("/line")]);
     }
 }

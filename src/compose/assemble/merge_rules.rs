@@ -1,6 +1,8 @@
 //! The table of places that merge in a way of their own, and of lists whose items have a key.
 
-use crate::document::path::Path;
+use std::sync::LazyLock;
+
+use crate::document::path::{Path, PlaceTable};
 
 /// How two values become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,8 @@ const RULES: &[(&str, Rule)] = &[
 
 /// Returns the rule of `path`, if it has one of its own.
 pub fn rule(path: &Path) -> Option<Rule> {
-    RULES.iter().find(|(pattern, _)| path.matches(pattern)).map(|(_, rule)| *rule)
+    static TABLE: LazyLock<PlaceTable<Rule>> = LazyLock::new(|| PlaceTable::new(RULES));
+    TABLE.find(path)
 }
 
 /// What makes two items of a list the same; the later one takes the place of the earlier.
@@ -113,5 +116,6 @@ const IDENTITIES: &[(&str, Identity)] = &[
 
 /// Returns what makes two items of the list at `path` the same, if anything does.
 pub fn identity(path: &Path) -> Option<Identity> {
-    IDENTITIES.iter().find(|(pattern, _)| path.matches(pattern)).map(|(_, identity)| *identity)
+    static TABLE: LazyLock<PlaceTable<Identity>> = LazyLock::new(|| PlaceTable::new(IDENTITIES));
+    TABLE.find(path)
 }

@@ -50,19 +50,37 @@ impl Path {
             Segment::Index(_) => None,
         }
     }
+}
 
-    /// Says whether this place is one of those that `pattern` means; `*` stands for any one step.
-    pub fn matches(&self, pattern: &str) -> bool {
-        let mut segments = self.segments.iter();
-        for part in pattern.split('.') {
-            match segments.next() {
-                None => return false,
-                Some(_) if part == "*" => {}
-                Some(Segment::Key(key)) if key == part => {}
-                Some(_) => return false,
+/// What holds at places that patterns describe, found without a look at most of them: a document has many places.
+#[derive(Debug)]
+pub struct PlaceTable<T> {
+    /// Patterns by their number of steps, in the order given.
+    by_length: Vec<Vec<(Vec<&'static str>, T)>>,
+}
+
+impl<T: Copy> PlaceTable<T> {
+    /// Takes the patterns; of two that match, the first counts.
+    pub fn new(patterns: &[(&'static str, T)]) -> Self {
+        let mut by_length: Vec<Vec<(Vec<&'static str>, T)>> = Vec::new();
+        for (pattern, value) in patterns {
+            let steps: Vec<&'static str> = pattern.split('.').collect();
+            if by_length.len() <= steps.len() {
+                by_length.resize_with(steps.len() + 1, Vec::new);
             }
+            by_length[steps.len()].push((steps, *value));
         }
-        segments.next().is_none()
+        Self { by_length }
+    }
+
+    /// Returns what holds at `path`.
+    pub fn find(&self, path: &Path) -> Option<T> {
+        let is_step =
+            |(step, segment): (&&str, &Segment)| *step == "*" || matches!(segment, Segment::Key(key) if key == step);
+        let candidates = self.by_length.get(path.segments.len())?;
+        // The last step tells most of them apart.
+        let found = candidates.iter().find(|(steps, _)| steps.iter().zip(&path.segments).rev().all(is_step));
+        found.map(|(_, value)| *value)
     }
 }
 
@@ -86,10 +104,12 @@ mod tests {
     #[test]
     fn a_star_stands_for_one_key_or_index() {
         let mut path = Path::of(&["services", "web.internal", "ports"]);
-        assert!(path.matches("services.*.ports"));
+        let table = PlaceTable::new(&[("services.*.ports", 1), ("services.*.*", 2), ("services.*.ports.*", 3)]);
+        assert_eq!(table.find(&path), Some(1));
         path.push_index(2);
-        assert!(path.matches("services.*.ports.*"));
-        assert!(!path.matches("services.*.ports"));
+        assert_eq!(table.find(&path), Some(3));
+        assert_eq!(table.find(&Path::of(&["services"])), None);
+        assert_eq!(table.find(&Path::of(&["services", "web", "image"])), Some(2));
         assert_eq!(path.to_string(), "services.web.internal.ports[2]");
     }
 }

@@ -1,7 +1,9 @@
 //! Strings in places that want a number or a boolean: what interpolation leaves is text.
 
+use std::sync::LazyLock;
+
 use crate::document::node::Value;
-use crate::document::path::Path;
+use crate::document::path::{Path, PlaceTable};
 
 /// What a place wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,8 @@ const CASTS: &[(&str, Cast)] = &[
 
 /// Returns what `path` wants of a string, if anything but a string.
 pub fn wanted(path: &Path) -> Option<Cast> {
-    CASTS.iter().find(|(pattern, _)| path.matches(pattern)).map(|(_, cast)| *cast)
+    static TABLE: LazyLock<PlaceTable<Cast>> = LazyLock::new(|| PlaceTable::new(CASTS));
+    TABLE.find(path)
 }
 
 /// Returns `text` as what is wanted.

@@ -141,6 +141,8 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         digests::keep_images(&mut project);
     }
     let text = match args.format {
+        // Whether the file is right is known by now.
+        None | Some(Format::Yaml | Format::Json) if args.quiet => return Ok(()),
         None | Some(Format::Yaml) => to_yaml(&project),
         Some(Format::Json) => to_json(&project),
         Some(Format::Table) => {
@@ -148,9 +150,6 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
             return Err(error.hint("write `--format yaml` or `--format json`"));
         }
     };
-    if args.quiet {
-        return Ok(());
-    }
     match &args.output {
         None => app.printer.write(Stream::Out, text.as_bytes()),
         Some(path) => std::fs::write(app.absolute(path), text)

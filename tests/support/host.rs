@@ -217,6 +217,11 @@ impl Drop for Host {
     fn drop(&mut self) {
         // A failed scenario leaves its containers; the next ones must not suffer from them.
         let _ = self.command(&["down", "-v", "--remove-orphans", "-t", "0"]).output();
+        // The network of containers outside of any project stays where it was first wanted, as Docker's does.
+        if self.root.join("lib").exists() {
+            let _ = self.command(&["container", "prune", "-f"]).output();
+            let _ = self.command(&["network", "rm", "bridge"]).output();
+        }
         leaks::force_away(&self.root);
     }
 }

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use crate::Runtime;
 use crate::container::list::{self, FindError};
 use crate::container::merge;
-use crate::container::names;
 use crate::container::populate;
 use crate::container::request::{
     ContainerRequest, FileContent, FileRequest, MountRequest, MountSourceRequest, NetworkModeRequest, VolumesFrom,
 };
 use crate::container::signal::{self, UnknownSignal};
+use crate::container::{names, repair};
 use crate::image::store::{self, Image, StoreError};
 use crate::network::{self, AttachError, NetworkError, bridge, files};
 use crate::sandbox::capabilities::{self, UnknownCapability};
@@ -181,6 +181,11 @@ fn begin<'a>(rt: &'a Runtime, id: &'a str, name: &'a str) -> Result<Unfinished<'
         return Err(CreateError::Name { name: name.into() });
     }
     let bundle = rt.layout.unfinished(id);
+    // One that is half made may have lost its maker just now: whose it is is known when nobody is at work on it.
+    if let Some(other) = names::holder(rt, name).filter(|other| rt.layout.unfinished(other).lib.is_dir()) {
+        drop(record::lock(&rt.layout.unfinished(&other).act_lock()));
+        repair::sweep(rt, &other);
+    }
     let lock = names::lock(rt)?;
     if let Some(id) = names::holder(rt, name) {
         return Err(CreateError::NameTaken { name: name.into(), id });

@@ -17,12 +17,16 @@ pub fn is_valid(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
-/// Returns the id of the container that has a name; a name whose container is gone is nobody's.
+/// Returns the id of the container that has a name; a name whose container is gone is nobody's, and so is one whose
+/// giver was killed before the id was in its file.
 pub fn holder(rt: &Runtime, name: &str) -> Option<String> {
     if !is_valid(name) {
         return None;
     }
     let id = std::fs::read_to_string(rt.layout.name(name)).ok()?;
+    if id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
     let is_there = |bundle: Bundle| bundle.lib.is_dir();
     (is_there(rt.layout.bundle(&id)) || is_there(rt.layout.unfinished(&id))).then_some(id)
 }
@@ -45,6 +49,19 @@ pub fn take_back(rt: &Runtime, name: &str, id: &str, _lock: &Lock) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::layout::Layout;
+
+    #[test]
+    fn a_name_whose_giver_was_killed_half_way_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let rt = Runtime::open(Layout::under(folder.path())).unwrap();
+        let id = "a".repeat(64);
+        std::fs::create_dir_all(rt.layout.bundle(&id).lib).unwrap();
+        for (text, holder) in [("", None), (&id[..12], None), (".", None), (id.as_str(), Some(id.clone()))] {
+            std::fs::write(rt.layout.name("web"), text).unwrap();
+            assert_eq!(super::holder(&rt, "web"), holder, "{text}");
+        }
+    }
 
     #[test]
     fn names_are_file_names() {

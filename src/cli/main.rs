@@ -82,8 +82,11 @@ fn usage_code(called_as: CalledAs, kind: Kind) -> u8 {
 }
 
 fn run(app: &App, verb: commands::Verb) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    if verb.waits() {
+        builder.enable_all();
+    }
+    let runtime = builder
         .build()
         .map_err(|error| CommandError::new(Kind::Environment, format!("cannot wait for events: {error}")))?;
     let result = runtime.block_on(verb.run(app));

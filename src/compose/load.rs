@@ -10,9 +10,9 @@ use crate::assemble::model::{self, Scope};
 use crate::canonical::{encode, env_values, normalize};
 use crate::check::rules::{self, View};
 use crate::diagnostic::Diagnostic;
-use crate::document::node::{Mapping, Node};
+use crate::document::node::Mapping;
 use crate::document::session::{Session, Stop};
-use crate::document::spans;
+use crate::document::spans::Spans;
 use crate::environment::naming;
 use crate::environment::precedence::{self, Setting};
 use crate::interpolate::{apply, blame};
@@ -76,23 +76,23 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
     if session.failed() {
         return Err(Stop);
     }
-    let mut project = Project {
+    let project = Project {
         name,
         directory: setting.directory.clone(),
         files: paths,
         environment_files: setting.env_files.clone(),
         profiles: setting.profiles.clone(),
-        spans: spans::collect(&root),
+        spans: Spans::of(root),
         shadowed: std::mem::take(&mut session.shadowed),
-        environment: setting.variables.clone(),
+        environment: setting.variables,
         canonical: encoded,
+        uninterpolated: raw,
         ..Project::default()
     };
     if raw {
-        project.uninterpolated = true;
         return Ok(decode::decode(project, &BTreeMap::new()));
     }
-    narrowed(session, request, project, &root, enabled)
+    narrowed(session, request, project, enabled)
 }
 
 /// Reads and parses the project's own files.
@@ -144,7 +144,6 @@ fn narrowed(
     session: &mut Session<'_>,
     request: &LoadRequest,
     mut project: Project,
-    root: &Node,
     mut enabled: BTreeSet<String>,
 ) -> Result<Project, Stop> {
     // A service that is named is wanted, whatever its profiles say: they all count as active then.
@@ -155,8 +154,31 @@ fn narrowed(
     if !request.services.is_empty() {
         enabled = self::enabled(&project.canonical, &project.profiles);
     }
-    let disabled = split(&mut project.canonical, &enabled);
-    project = decode::decode(project, &disabled);
+    let mut disabled = split(&mut project.canonical, &enabled);
+    if !request.services.is_empty() {
+        if let Err(diagnostic) = select::narrow(&mut project.canonical, &mut disabled, &request.services) {
+            return session.stop(diagnostic);
+        }
+        select::drop_unused(&mut project.canonical);
+    }
+    if request.passes.resolve_env {
+        environments(session, &mut project);
+    }
+    if request.passes.consistency {
+        rules::container_names(session, &project.canonical, &project.spans);
+    }
+    if !request.passes.keep_unused {
+        select::drop_unused(&mut project.canonical);
+    }
+    if request.passes.decode {
+        project = decode::decode(project, &disabled);
+        contents(session, &mut project);
+    }
+    Ok(project)
+}
+
+/// Gives configs and secrets of included projects what only those projects see.
+fn contents(session: &mut Session<'_>, project: &mut Project) {
     for ((section, name), text) in std::mem::take(&mut session.contents) {
         let content = match section {
             "secrets" => project.secrets.get_mut(&name).map(|secret| &mut secret.content),
@@ -166,28 +188,13 @@ fn narrowed(
             *content = Content::Inline(text);
         }
     }
-    if !request.services.is_empty() {
-        project = match select::with_services(&project, &request.services, true) {
-            Ok(project) => project,
-            Err(diagnostic) => return session.stop(diagnostic),
-        };
-    }
-    if request.passes.resolve_env {
-        environments(session, &mut project);
-        project.services = decode::services(&project.canonical["services"]);
-    }
-    if request.passes.consistency {
-        let selected: BTreeSet<String> = project.services.keys().cloned().collect();
-        rules::container_names(session, &View { root, encoded: &project.canonical, enabled: &selected });
-    }
-    if !request.passes.keep_unused {
-        select::drop_unused(&mut project);
-    }
-    Ok(project)
 }
 
 fn split(canonical: &mut Json, enabled: &BTreeSet<String>) -> BTreeMap<String, Json> {
     let Some(services) = canonical.get_mut("services").and_then(Json::as_object_mut) else { return BTreeMap::new() };
+    if services.keys().all(|name| enabled.contains(name)) {
+        return BTreeMap::new();
+    }
     let all: Map<String, Json> = std::mem::take(services);
     let (on, off): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| enabled.contains(name));
     *services = on.into_iter().collect();
@@ -201,12 +208,10 @@ fn environments(session: &mut Session<'_>, project: &mut Project) {
     for (name, service) in services.into_iter().flatten() {
         let span = |key: &str| -> Option<Span> {
             let list = key.split('[').next().unwrap_or(key);
-            spans
-                .get(&format!("services.{name}.{key}"))
-                .or_else(|| spans.get(&format!("services.{name}.{list}")))
-                .copied()
+            spans.get(&format!("services.{name}.{key}")).or_else(|| spans.get(&format!("services.{name}.{list}")))
         };
-        if let Some(service) = service.as_object_mut() {
+        let Some(service) = service.as_object_mut() else { continue };
+        if service.contains_key("env_file") || service.contains_key("label_file") {
             env_values::resolve(session, service, variables, &span);
             encode::in_order(service);
         }

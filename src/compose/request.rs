@@ -32,7 +32,7 @@ pub struct LoadRequest {
     pub passes: Passes,
 }
 
-/// Passes that `config` may leave out; all on unless said.
+/// Passes that may be left out; all on unless said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passes {
     /// Replace `${VAR}`.
@@ -47,6 +47,8 @@ pub struct Passes {
     pub resolve_env: bool,
     /// Keep networks, volumes, configs and secrets that no enabled service uses.
     pub keep_unused: bool,
+    /// Fill in the typed parts of the project; without them there is only its canonical tree.
+    pub decode: bool,
 }
 
 impl Default for Passes {
@@ -58,6 +60,7 @@ impl Default for Passes {
             consistency: true,
             resolve_env: true,
             keep_unused: false,
+            decode: true,
         }
     }
 }

@@ -1,110 +1,91 @@
-//! Narrows a project to the services that are asked for.
+//! Narrows a project to the services that are asked for. All here acts on the canonical tree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::similar;
-use crate::model::mount::MountKind;
-use crate::model::project::Project;
+use crate::model::read::flag;
 
-/// Returns `project` with the services that match `names` (glob patterns) and, if asked, all they depend on. What no
-/// service uses any more is left out. No names: the whole project.
-pub fn with_services(project: &Project, names: &[String], with_dependencies: bool) -> Result<Project, Diagnostic> {
-    let mut project = project.clone();
-    if names.is_empty() {
-        return Ok(project);
-    }
+/// Leaves the services of `tree` that match `names` (glob patterns) and all they depend on. The others go to
+/// `disabled`, where those are that no active profile enables.
+pub fn narrow(tree: &mut Json, disabled: &mut BTreeMap<String, Json>, names: &[String]) -> Result<(), Diagnostic> {
+    let Some(services) = tree.get_mut("services").and_then(Json::as_object_mut) else { return Ok(()) };
     let mut selected = BTreeSet::new();
     for name in names {
-        select(&project, name, with_dependencies, &mut selected)?;
+        select(services, disabled, name, &mut selected)?;
     }
-    narrow(&mut project, &selected);
-    drop_unused(&mut project);
-    Ok(project)
+    let (kept, left): (Vec<_>, Vec<_>) =
+        std::mem::take(services).into_iter().partition(|(name, _)| selected.contains(name));
+    *services = kept.into_iter().collect();
+    disabled.extend(left);
+    for (_, service) in services.iter_mut() {
+        let Some(service) = service.as_object_mut() else { continue };
+        let emptied = service.get_mut("depends_on").and_then(Json::as_object_mut).is_some_and(|depends_on| {
+            depends_on.retain(|name, _| selected.contains(name));
+            depends_on.is_empty()
+        });
+        if emptied {
+            service.shift_remove("depends_on");
+        }
+    }
+    Ok(())
 }
 
 fn select(
-    project: &Project,
+    services: &Map<String, Json>,
+    disabled: &BTreeMap<String, Json>,
     pattern: &str,
-    with_dependencies: bool,
     selected: &mut BTreeSet<String>,
 ) -> Result<(), Diagnostic> {
-    let matching: Vec<&String> = project.services.keys().filter(|name| glob(pattern, name)).collect();
+    let matching: Vec<&String> = services.keys().filter(|name| glob(pattern, name)).collect();
     if matching.is_empty() {
-        return Err(no_such_service(project, pattern));
+        return Err(no_such_service(services, disabled, pattern));
     }
     for name in matching {
-        if !selected.insert(name.clone()) || !with_dependencies {
+        if !selected.insert(name.clone()) {
             continue;
         }
-        let Some(service) = project.services.get(name) else { continue };
-        for (dependency, how) in &service.depends_on {
-            if how.required || project.services.contains_key(dependency) {
-                select(project, dependency, true, selected)?;
+        for (dependency, how) in entries(&services[name], "depends_on") {
+            if flag(how, "required") || services.contains_key(dependency) {
+                select(services, disabled, dependency, selected)?;
             }
         }
     }
     Ok(())
 }
 
-fn no_such_service(project: &Project, name: &str) -> Diagnostic {
-    if let Some(service) = project.disabled_services.get(name) {
+fn no_such_service(services: &Map<String, Json>, disabled: &BTreeMap<String, Json>, name: &str) -> Diagnostic {
+    if let Some(service) = disabled.get(name) {
+        let profiles: Vec<&str> = items(service, "profiles").filter_map(Json::as_str).collect();
         return Diagnostic::error(550, format!("the service `{name}` is not enabled"))
-            .help(format!("enable one of its profiles with --profile: {}", service.profiles.join(", ")));
+            .help(format!("enable one of its profiles with --profile: {}", profiles.join(", ")));
     }
     let diagnostic = Diagnostic::error(551, format!("no such service: `{name}`"));
-    let names = || project.services.keys().chain(project.disabled_services.keys()).map(String::as_str);
+    let names = || services.keys().chain(disabled.keys()).map(String::as_str);
     match similar::closest(name, names()) {
         Some(near) => diagnostic.help(format!("a service with a similar name exists: `{near}`")),
         None => diagnostic.help(format!("there are {}", names().collect::<Vec<_>>().join(", "))),
     }
 }
 
-fn narrow(project: &mut Project, selected: &BTreeSet<String>) {
-    let (kept, left): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut project.services).into_iter().partition(|(name, _)| selected.contains(name));
-    project.services = kept.into_iter().collect();
-    project.disabled_services.extend(left);
-    for service in project.services.values_mut() {
-        service.depends_on.retain(|name, _| selected.contains(name));
-    }
-    if let Some(services) = project.canonical.get_mut("services").and_then(Json::as_object_mut) {
-        services.retain(|name, _| selected.contains(name));
-        for (_, service) in services.iter_mut() {
-            let Some(service) = service.as_object_mut() else { continue };
-            let emptied = service.get_mut("depends_on").and_then(Json::as_object_mut).is_some_and(|depends_on| {
-                depends_on.retain(|name, _| selected.contains(name));
-                depends_on.is_empty()
-            });
-            if emptied {
-                service.shift_remove("depends_on");
-            }
-        }
-    }
-}
-
 /// Leaves out networks, volumes, configs, secrets and models that no enabled service uses.
-pub fn drop_unused(project: &mut Project) {
+pub fn drop_unused(tree: &mut Json) {
+    let Some(tree) = tree.as_object_mut() else { return };
     let mut used: [BTreeSet<String>; 5] = Default::default();
     let [networks, volumes, configs, secrets, models] = &mut used;
-    for service in project.services.values() {
-        networks.extend(service.networks.keys().cloned());
-        volumes.extend(
-            service.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|mount| mount.source.clone()),
-        );
-        configs.extend(service.configs.iter().map(|file| file.source.clone()));
-        secrets.extend(service.secrets.iter().map(|file| file.source.clone()));
-        secrets.extend(service.build.iter().flat_map(|build| &build.secrets).map(|file| file.source.clone()));
-        models.extend(service.models.keys().cloned());
+    let source = |item: &Json| item.get("source").and_then(Json::as_str).map(str::to_owned);
+    for (_, service) in tree.get("services").and_then(Json::as_object).into_iter().flatten() {
+        networks.extend(entries(service, "networks").map(|(name, _)| name.clone()));
+        volumes.extend(items(service, "volumes").filter(|mount| mount["type"] == "volume").filter_map(source));
+        configs.extend(items(service, "configs").filter_map(source));
+        secrets.extend(items(service, "secrets").filter_map(source));
+        if let Some(build) = service.get("build") {
+            secrets.extend(items(build, "secrets").filter_map(source));
+        }
+        models.extend(entries(service, "models").map(|(name, _)| name.clone()));
     }
-    project.networks.retain(|key, _| networks.contains(key));
-    project.volumes.retain(|key, _| volumes.contains(key));
-    project.configs.retain(|key, _| configs.contains(key));
-    project.secrets.retain(|key, _| secrets.contains(key));
-    project.models.retain(|key, _| models.contains(key));
-    let Some(tree) = project.canonical.as_object_mut() else { return };
     for (section, used) in ["networks", "volumes", "configs", "secrets", "models"].iter().zip(&used) {
         let emptied = tree.get_mut(*section).and_then(Json::as_object_mut).is_some_and(|section: &mut Map<_, _>| {
             section.retain(|key, _| used.contains(key));
@@ -114,6 +95,14 @@ pub fn drop_unused(project: &mut Project) {
             tree.shift_remove(*section);
         }
     }
+}
+
+fn entries<'j>(json: &'j Json, key: &str) -> impl Iterator<Item = (&'j String, &'j Json)> + use<'j> {
+    json.get(key).and_then(Json::as_object).into_iter().flatten()
+}
+
+fn items<'j>(json: &'j Json, key: &str) -> impl Iterator<Item = &'j Json> + use<'j> {
+    json.get(key).and_then(Json::as_array).into_iter().flatten()
 }
 
 /// Says whether `name` fits `pattern`: `*`, `?` and `[a-z]`, as in `filepath.Match`.

@@ -24,7 +24,11 @@ pub(crate) struct Trouble {
 
 /// Says what keeps `service` from being built, if its folder is on this machine.
 pub(crate) fn trouble(project: &Project, service: &str) -> Option<Trouble> {
-    let build = project.services.get(service)?.build.as_ref()?;
+    trouble_of(project, service, project.services.get(service)?.build.as_ref()?)
+}
+
+/// As [`trouble`], for a service with this `build`.
+pub(crate) fn trouble_of(project: &Project, service: &str, build: &Build) -> Option<Trouble> {
     let folder = Path::new(&build.context);
     if build.dockerfile_inline.is_some() || !folder.is_absolute() {
         return None;

@@ -1,5 +1,6 @@
 //! What a command is given: the settings, the printer, a loader for the project, the engine.
 
+pub(crate) mod artifact;
 pub(crate) mod choose;
 pub(crate) mod dockerfiles;
 pub(crate) mod dry_run;

@@ -2,11 +2,13 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use compose::source::is_remote;
 use compose::{Code, Diagnostic, LoadRequest, Passes, Severity, SourceMap};
 
 use crate::app::App;
+use crate::app::given::registries;
 use crate::app::remote::Remote;
 use crate::error::{CommandError, Kind, LoadedProject, Source};
 use crate::print::printer::Stream;
@@ -139,7 +141,12 @@ impl App {
             (None, Some(home)) => Some(Path::new(home).join(".cache/motet")),
             (None, None) => None,
         };
-        Remote { git: allowed("COMPOSE_EXPERIMENTAL_GIT_REMOTE"), cache }
+        Remote {
+            git: allowed("COMPOSE_EXPERIMENTAL_GIT_REMOTE"),
+            oci: allowed("COMPOSE_EXPERIMENTAL_OCI_REMOTE"),
+            registries: Arc::new(registries(&self.environment)),
+            cache,
+        }
     }
 
     fn file(&self, file: &str) -> PathBuf {

@@ -1,24 +1,42 @@
-//! The reader of the program: files of this machine, and with leave those of git repositories, kept in a cache.
+//! The reader of the program: files of this machine, and with leave those of git repositories and registries, kept in
+//! a cache.
 
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use compose::{FileSystem, ReadError, Reader};
 use runtime::build::remote::{Git, Remote as Named};
 use runtime::image::digest::Digest;
+use runtime::registry::settings::Settings;
+
+use crate::app::artifact;
+
+/// A file of more bytes than this becomes a tree that is worth room made for it.
+const LARGE: usize = 64 << 10;
+/// How many times the size of a file its tree has, with all that is made of it.
+const TREE: usize = 64;
 
 /// Reads files, and fetches remote ones where that is allowed.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
     /// Repositories may be fetched.
     pub(crate) git: bool,
+    /// What registries hold may be fetched.
+    pub(crate) oci: bool,
+    /// How registries are talked to.
+    pub(crate) registries: Arc<Settings>,
     /// Folder that holds what was fetched; `None`: the environment names none.
     pub(crate) cache: Option<PathBuf>,
 }
 
 impl Reader for Remote {
     fn read(&self, path: &Path) -> Result<String, ReadError> {
-        FileSystem.read(path)
+        let text = FileSystem.read(path)?;
+        if text.len() > LARGE {
+            runtime::sys::memory::expect(text.len() * TREE);
+        }
+        Ok(text)
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -31,10 +49,15 @@ impl Reader for Remote {
 
     fn fetch(&self, reference: &str) -> Result<PathBuf, ReadError> {
         let other = |reason: &str| Err(ReadError::Other(reason.to_owned()));
-        if reference.starts_with("oci://") {
-            let reason = "this version fetches Compose files from git repositories only; \
-                          pull the artifact with another tool and name its files";
-            return other(reason);
+        let no_cache = || other("neither XDG_CACHE_HOME nor HOME says where to keep it");
+        if let Some(address) = reference.strip_prefix("oci://") {
+            if !self.oci {
+                let help =
+                    "allow it with --allow-remote or COMPOSE_EXPERIMENTAL_OCI_REMOTE=true, if you trust the registry";
+                return Err(ReadError::Refused(help.to_owned()));
+            }
+            let Some(cache) = &self.cache else { return no_cache() };
+            return artifact::fetch(address, cache, &self.registries);
         }
         let git = match parse(reference) {
             Ok(git) => git,
@@ -45,7 +68,7 @@ impl Reader for Remote {
                 "allow it with --allow-remote or COMPOSE_EXPERIMENTAL_GIT_REMOTE=true, if you trust the repository";
             return Err(ReadError::Refused(help.to_owned()));
         }
-        let Some(cache) = &self.cache else { return other("neither XDG_CACHE_HOME nor HOME says where to keep it") };
+        let Some(cache) = &self.cache else { return no_cache() };
         let repository = check_out(&cache.join("git"), &git).map_err(ReadError::Other)?;
         inside(&repository, git.folder.as_deref().unwrap_or("."))
     }
@@ -162,7 +185,7 @@ mod tests {
     use super::*;
 
     fn reader(cache: &Path, git: bool) -> Remote {
-        Remote { git, cache: Some(cache.to_path_buf()) }
+        Remote { git, oci: false, registries: Arc::default(), cache: Some(cache.to_path_buf()) }
     }
 
     /// A bare repository with a Compose file in `app`, and its address.
@@ -206,6 +229,8 @@ mod tests {
         for path in ["../work/app/compose.yaml", "away.yaml", "none.yaml"] {
             assert!(reader(&cache, true).fetch(&format!("{address}#main:{path}")).is_err(), "{path}");
         }
+        let refused = reader(&cache, true).fetch("oci://registry.example/shop:1");
+        assert!(matches!(refused, Err(ReadError::Refused(help)) if help.contains("COMPOSE_EXPERIMENTAL_OCI_REMOTE")));
         let missing = reader(&cache, true).fetch(&format!("{address}#other")).unwrap_err();
         assert_eq!(missing, ReadError::Other("it has no branch and no tag `other`".into()));
     }
@@ -215,7 +240,6 @@ mod tests {
         let reader = reader(Path::new("/none"), true);
         for (reference, part) in [
             ("https://example.com/compose.yaml", "ends in `.git`"),
-            ("oci://example.com/shop:1", "git repositories only"),
             ("https://example.com/shop.git#--upload-pack=x", "begin with `-`"),
         ] {
             let ReadError::Other(reason) = reader.fetch(reference).unwrap_err() else { panic!("{reference}") };

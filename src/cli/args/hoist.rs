@@ -13,7 +13,10 @@ const PASSES_ARGUMENTS_ON: [&str; 2] = ["exec", "run"];
 /// grammar; `args[0]` is the program.
 pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
     let Some(at) = verb_position(root, &args) else { return args };
-    let Some(mut verb) = root.find_subcommand(&args[at]) else { return args };
+    // The flags of a verb are made when it is built, those of the others never.
+    let Some(mut built) = root.find_subcommand(&args[at]).cloned() else { return args };
+    built.build();
+    let mut verb = &built;
     let (mut before, mut after) = (args[..at].to_vec(), vec![args[at].clone()]);
     let mut rest = args[at + 1..].iter().cloned().peekable();
     // `container run`: the flags are those of the verb inside of the group.

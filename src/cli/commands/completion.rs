@@ -48,7 +48,12 @@ pub(crate) fn run(args: &Args, app: &App) -> Result<(), CommandError> {
 
 /// Answers a shell that asks how a line may go on, and ends; returns if none asks.
 pub(crate) fn answer() {
-    CompleteEnv::with_factory(|| with_services(Cli::command())).var(ASKED).complete();
+    let whole = || {
+        let mut command = Cli::command();
+        command.build();
+        with_services(command)
+    };
+    CompleteEnv::with_factory(whole).var(ASKED).complete();
 }
 
 /// Lets every argument that is a service know the services of the project here.

@@ -11,6 +11,7 @@ use compose::{Diagnostic, Project};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::event::Failure;
 use orchestrator::operations::OperationError;
+use serde_json::Value;
 
 use crate::app::{App, dockerfiles};
 use crate::error::{CommandError, Kind, LoadedProject};
@@ -40,8 +41,11 @@ pub(crate) fn check_builds<'s>(
 
 /// Warns of builds that cannot begin, where what lies beside them tells what was meant.
 pub(crate) fn warn_of_builds(app: &App, loaded: &LoadedProject) {
-    for name in loaded.project.services.keys() {
-        let Some(trouble) = dockerfiles::trouble(&loaded.project, name).filter(|it| it.is_near) else { continue };
+    let services = loaded.project.canonical.get("services").and_then(Value::as_object).into_iter().flatten();
+    for (name, _) in services {
+        let Some(build) = loaded.project.build_of(name) else { continue };
+        let trouble = dockerfiles::trouble_of(&loaded.project, name, &build).filter(|it| it.is_near);
+        let Some(trouble) = trouble else { continue };
         let message = format!("service `{name}` cannot be built: {}", trouble.message);
         let mut warning = Diagnostic::warning(NO_DOCKERFILE, message);
         warning.span = loaded.project.span(&format!("services.{name}.build"));

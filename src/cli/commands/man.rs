@@ -22,7 +22,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, app: &App) -> Result<(), CommandError> {
-    let command = Cli::command();
+    let mut command = Cli::command();
+    command.build();
     let failed =
         |what: &str, error: std::io::Error| CommandError::new(Kind::Failed, format!("cannot write {what}: {error}"));
     let Some(folder) = &args.folder else {

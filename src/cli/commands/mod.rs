@@ -97,8 +97,9 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-/// What to do.
+/// What to do. A line uses one verb: the flags of the others are never made.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     /// Create and start the services
     Up(Box<up::Args>),
@@ -208,6 +209,14 @@ impl Verb {
     /// Says whether what it prints is for a program, which wants errors in the same form.
     pub(crate) fn prints_json(&self) -> bool {
         if let Self::Config(args) = self { args.prints_json() } else { false }
+    }
+
+    /// Says whether it may wait for something; what only reads files needs nothing that wakes it.
+    pub(crate) fn waits(&self) -> bool {
+        if let Self::Config(args) = self {
+            return args.asks_registries();
+        }
+        !matches!(self, Self::Version(_) | Self::Explain(_) | Self::Man(_) | Self::Completion(_))
     }
 
     /// Does it.

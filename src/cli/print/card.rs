@@ -124,7 +124,10 @@ fn with_place<'a>(group: Group<'a>, place: &'a Place) -> Group<'a> {
 
 #[cfg(test)]
 mod tests {
-    use compose::{Project, SourceMap};
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use compose::{LoadRequest, SourceMap};
     use expect_test::{Expect, expect};
     use orchestrator::engine::error::{EngineError, ErrorKind};
     use orchestrator::event::ResourceKind;
@@ -134,18 +137,10 @@ mod tests {
     const FILE: &str = "services:\n  web:\n    build: .\n    ports: [\"18181:80\"]\n";
 
     fn loaded() -> LoadedProject {
-        let mut sources = SourceMap::default();
-        let file = sources.add("/shop/compose.yaml".into(), FILE.into());
-        let mut project = Project { name: "shop".into(), ..Project::default() };
-        let web = &FILE[FILE.find("build").unwrap()..];
-        for (path, part) in
-            [("services.web", web), ("services.web.build", "build"), ("services.web.ports[0]", "\"18181:80\"")]
-        {
-            let start = FILE.find(part).unwrap();
-            let span = Span { file, start: start as u32, end: (start + part.len()) as u32 };
-            project.spans.insert(path.into(), span);
-        }
-        LoadedProject { project, sources }
+        let files = BTreeMap::from([(PathBuf::from("/shop/compose.yaml"), FILE.to_owned())]);
+        let request = LoadRequest { working_directory: "/shop".into(), ..LoadRequest::default() };
+        let loaded = compose::load(&request, &files);
+        LoadedProject { project: loaded.project.unwrap(), sources: loaded.sources }
     }
 
     fn check(operation: OperationError, expected: Expect) {
@@ -163,21 +158,21 @@ mod tests {
         check(
             Failure::new(error, Some("services.web.build".into())).into(),
             expect![[r#"
-            error: `RUN make` ended with exit code 127
-             --> Dockerfile:3:1
-              |
-            3 | RUN make
-              | ^^^^^^^^
-              |
-             ::: compose.yaml:3:5
-              |
-            3 |     build: .
-              |     ^^^^^ services.web.build asks for it
-              |
-              = output: compiling
-                        sh: make: not found
-              = help: 127 means that a program was not found
-        "#]],
+                error: `RUN make` ended with exit code 127
+                 --> Dockerfile:3:1
+                  |
+                3 | RUN make
+                  | ^^^^^^^^
+                  |
+                 ::: compose.yaml:3:12
+                  |
+                3 |     build: .
+                  |            ^ services.web.build asks for it
+                  |
+                  = output: compiling
+                            sh: make: not found
+                  = help: 127 means that a program was not found
+            "#]],
         );
     }
 

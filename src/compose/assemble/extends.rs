@@ -9,8 +9,8 @@ use crate::assemble::model::Scope;
 use crate::assemble::unicity;
 use crate::canonical::{expand, paths};
 use crate::diagnostic::Diagnostic;
-use crate::document::node::{Mapping, Node};
-use crate::document::path::{Path, Segment};
+use crate::document::node::{Entry, Mapping, Node, Value};
+use crate::document::path::{Path, Place, Segment};
 use crate::document::session::{Session, Stop};
 use crate::environment::discovery;
 use crate::source::Span;
@@ -40,17 +40,26 @@ pub fn apply(
         let message = format!("`services` is a mapping of names to services, and this is {}", section.kind());
         return session.stop(Diagnostic::error(303, message).at(span).label("not a mapping"));
     };
+    let is_extending = |entry: &Entry| entry.value.get("extends").is_some();
+    if !services.iter().any(is_extending) {
+        return Ok(());
+    }
+    // A service may extend one that stands behind it: all stay as they were written until the last is extended.
     let file = Services {
         path: path.to_path_buf(),
         directory: scope.directory.to_path_buf(),
-        services: services.clone(),
+        services: std::mem::take(services),
         resets: resets.to_vec(),
     };
     let mut walk = Walk { scope, files: HashMap::new(), trail: Vec::new() };
-    for entry in services.iter_mut() {
-        if entry.value.get("extends").is_some() {
-            entry.value = walk.extended(session, &file, &entry.key)?;
-        }
+    let mut extended = Vec::new();
+    for entry in file.services.iter().filter(|entry| is_extending(entry)) {
+        extended.push(walk.extended(session, &file, &entry.key)?);
+    }
+    let mut extended = extended.into_iter();
+    *services = file.services;
+    for entry in services.iter_mut().filter(|entry| is_extending(entry)) {
+        entry.value = extended.next().expect("there is one for each");
     }
     Ok(())
 }
@@ -100,12 +109,10 @@ impl Walk<'_> {
         if base.is_null() {
             return Ok(node.clone());
         }
-        let mut service = node.clone();
-        if let Some(mapping) = service.as_mapping_mut() {
-            mapping.remove("extends");
-        }
+        let own = node.as_mapping().into_iter().flat_map(Mapping::iter).filter(|entry| entry.key != "extends");
+        let service = Node { value: Value::Mapping(own.cloned().collect()), ..Node::new(Value::Null, node.span) };
         let base = self.cleared(base, file, name);
-        merge::merge(session, base, service, &mut Path::of(&["services", name]))
+        merge::merge(session, base, service, &Place::ROOT.key("services").key(name))
     }
 
     /// Takes out of a base what the extending file resets in its service.
@@ -178,10 +185,10 @@ impl Walk<'_> {
         for document in parsed.documents {
             let next = file::interpolated(session, document.root, self.scope)?;
             file::clear(&mut root, &document.resets);
-            root = merge::merge(session, root, next, &mut Path::default())?;
+            root = merge::merge(session, root, next, &Place::ROOT)?;
             resets = document.resets;
         }
-        unicity::enforce(session, &mut root, &mut Path::default());
+        unicity::enforce(session, &mut root, &Place::ROOT);
         expand::expand(session, &mut root, !self.scope.options.interpolate);
         paths::resolve(&mut root, paths::Base { directory: &directory, home: home.home });
         let Some(services) = root.get("services").and_then(Node::as_mapping) else {

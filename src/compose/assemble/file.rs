@@ -9,7 +9,7 @@ use crate::check::schema;
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Mapping, Node, Value};
 use crate::document::parse::{self, Document};
-use crate::document::path::{Path, Segment};
+use crate::document::path::{Path, Place, Segment};
 use crate::document::session::{Session, Stop, read_failure};
 use crate::interpolate::apply;
 use crate::source::{FileId, Span};
@@ -60,15 +60,15 @@ pub fn lay(
         extends::apply(session, &mut root, &file.path, scope, &document.resets)?;
         clear(&mut base, &document.resets);
         include::apply(session, &mut root, &file.path, scope, included)?;
-        base = merge::merge(session, base, root, &mut Path::default())?;
-        unicity::enforce(session, &mut base, &mut Path::default());
+        base = merge::merge(session, base, root, &Place::ROOT)?;
+        unicity::enforce(session, &mut base, &Place::ROOT);
         schema::check(session, &base);
         if let Some(version) = base.as_mapping_mut().and_then(|root| root.remove("version")) {
             obsolete(session, version.key_span);
         }
         expand::expand(session, &mut base, !scope.options.interpolate);
         // A range of ports may meet one that an override names.
-        unicity::enforce(session, &mut base, &mut Path::default());
+        unicity::enforce(session, &mut base, &Place::ROOT);
     }
     Ok(base)
 }

@@ -4,36 +4,36 @@ use crate::assemble::merge_rules::{Rule, rule};
 use crate::canonical::{self, lists};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Entry, Mapping, MergeTag, Node, Value};
-use crate::document::path::Path;
+use crate::document::path::Place;
 use crate::document::session::{Session, Stop};
 
-/// Lays `over` on `base` at `path`.
-pub fn merge(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> Result<Node, Stop> {
-    let merged = match rule(path) {
+/// Lays `over` on `base` at `place`.
+pub fn merge(session: &mut Session<'_>, base: Node, over: Node, place: &Place<'_>) -> Result<Node, Stop> {
+    let merged = match rule(place) {
         Some(Rule::Replace) => {
             session.shadow(over.span, base.span);
             Ok(over)
         }
         Some(Rule::ToSequence) => Ok(append(to_sequence(base), to_sequence(over))),
         Some(Rule::ExtraHosts) => Ok(extra_hosts(base, over)),
-        Some(Rule::Build) => mappings(session, build(base), build(over), path),
-        Some(Rule::DependsOn) => mappings(session, depends_on(base), depends_on(over), path),
-        Some(Rule::NamesToMapping) => mappings(session, names(base), names(over), path),
-        Some(Rule::Logging) => logging(session, base, over, path),
-        Some(Rule::IpamConfig) => ipam_config(session, base, over, path),
-        None => plain(session, base, over, path),
+        Some(Rule::Build) => mappings(session, build(base), build(over), place),
+        Some(Rule::DependsOn) => mappings(session, depends_on(base), depends_on(over), place),
+        Some(Rule::NamesToMapping) => mappings(session, names(base), names(over), place),
+        Some(Rule::Logging) => logging(session, base, over, place),
+        Some(Rule::IpamConfig) => ipam_config(session, base, over, place),
+        None => plain(session, base, over, place),
     };
     merged.map(|node| Node { tag: MergeTag::None, ..node })
 }
 
-fn plain(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> Result<Node, Stop> {
+fn plain(session: &mut Session<'_>, base: Node, over: Node, place: &Place<'_>) -> Result<Node, Stop> {
     if over.is_null() {
         return Ok(base);
     }
     match (&base.value, &over.value) {
-        (Value::Mapping(_), Value::Mapping(_)) => mappings(session, base, over, path),
+        (Value::Mapping(_), Value::Mapping(_)) => mappings(session, base, over, place),
         (Value::Sequence(_), Value::Sequence(_)) => Ok(append(base, over)),
-        (Value::Mapping(_) | Value::Sequence(_), _) => cannot(session, &base, &over, path),
+        (Value::Mapping(_) | Value::Sequence(_), _) => cannot(session, &base, &over, place),
         _ => {
             session.shadow(over.span, base.span);
             Ok(over)
@@ -41,11 +41,11 @@ fn plain(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> 
     }
 }
 
-fn cannot(session: &mut Session<'_>, base: &Node, over: &Node, path: &Path) -> Result<Node, Stop> {
+fn cannot(session: &mut Session<'_>, base: &Node, over: &Node, place: &Place<'_>) -> Result<Node, Stop> {
     session.stop(
         Diagnostic::error(
             301,
-            format!("`{path}` is {} here and {} in what it is merged with", over.kind(), base.kind()),
+            format!("`{place}` is {} here and {} in what it is merged with", over.kind(), base.kind()),
         )
         .at(over.span)
         .label(over.kind())
@@ -54,7 +54,7 @@ fn cannot(session: &mut Session<'_>, base: &Node, over: &Node, path: &Path) -> R
     )
 }
 
-fn mappings(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> Result<Node, Stop> {
+fn mappings(session: &mut Session<'_>, base: Node, over: Node, place: &Place<'_>) -> Result<Node, Stop> {
     if over.is_null() {
         return Ok(base);
     }
@@ -63,17 +63,14 @@ fn mappings(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) 
     }
     let (base_kind, over_kind) = (base.clone_kind(), over.clone_kind());
     let (Value::Mapping(mut base_map), Value::Mapping(over_map)) = (base.value, over.value) else {
-        return cannot(session, &base_kind, &over_kind, path);
+        return cannot(session, &base_kind, &over_kind, place);
     };
     for entry in over_map.into_entries() {
         match base_map.get_mut(&entry.key) {
             None => base_map.push(entry),
             Some(slot) => {
                 let old = std::mem::replace(slot, Node::new(Value::Null, entry.value.span));
-                path.push(&entry.key);
-                let merged = merge(session, old, entry.value, path);
-                path.pop();
-                base_map.insert(&entry.key, entry.key_span, merged?);
+                *slot = merge(session, old, entry.value, &place.key(&entry.key))?;
             }
         }
     }
@@ -153,18 +150,18 @@ fn depends_on(mut node: Node) -> Node {
 }
 
 /// Options of a log driver add up only if it is the same driver.
-fn logging(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> Result<Node, Stop> {
+fn logging(session: &mut Session<'_>, base: Node, over: Node, place: &Place<'_>) -> Result<Node, Stop> {
     let (old, new) = (base.get("driver"), over.get("driver"));
     if old.is_none() || new.is_none() || old == new {
-        return mappings(session, base, over, path);
+        return mappings(session, base, over, place);
     }
     Ok(over)
 }
 
-fn ipam_config(session: &mut Session<'_>, base: Node, over: Node, path: &mut Path) -> Result<Node, Stop> {
+fn ipam_config(session: &mut Session<'_>, base: Node, over: Node, place: &Place<'_>) -> Result<Node, Stop> {
     let span = over.span;
     let (Value::Sequence(_), Value::Sequence(_)) = (&base.value, &over.value) else {
-        return cannot(session, &base, &over, path);
+        return cannot(session, &base, &over, place);
     };
     let mut merged: Vec<Node> = Vec::new();
     let overs = into_items(over);
@@ -175,7 +172,7 @@ fn ipam_config(session: &mut Session<'_>, base: Node, over: Node, path: &mut Pat
                 merged.push(new.clone());
                 continue;
             }
-            let pool = mappings(session, old.clone(), new.clone(), path)?;
+            let pool = mappings(session, old.clone(), new.clone(), place)?;
             match known(&merged, &pool) {
                 Some(position) => merged[position] = pool,
                 None => merged.push(pool),

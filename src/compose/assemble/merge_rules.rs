@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::document::path::{Path, PlaceTable};
+use crate::document::path::{Place, PlaceTable};
 
 /// How two values become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +57,10 @@ const RULES: &[(&str, Rule)] = &[
     ("services.*.ulimits.*", Rule::Replace),
 ];
 
-/// Returns the rule of `path`, if it has one of its own.
-pub fn rule(path: &Path) -> Option<Rule> {
+/// Returns the rule of `place`, if it has one of its own.
+pub fn rule(place: &Place<'_>) -> Option<Rule> {
     static TABLE: LazyLock<PlaceTable<Rule>> = LazyLock::new(|| PlaceTable::new(RULES));
-    TABLE.find(path)
+    TABLE.find(place)
 }
 
 /// What makes two items of a list the same; the later one takes the place of the earlier.
@@ -114,8 +114,8 @@ const IDENTITIES: &[(&str, Identity)] = &[
     ("services.*.volumes", Identity::VolumeTarget),
 ];
 
-/// Returns what makes two items of the list at `path` the same, if anything does.
-pub fn identity(path: &Path) -> Option<Identity> {
+/// Returns what makes two items of the list at `place` the same, if anything does.
+pub fn identity(place: &Place<'_>) -> Option<Identity> {
     static TABLE: LazyLock<PlaceTable<Identity>> = LazyLock::new(|| PlaceTable::new(IDENTITIES));
-    TABLE.find(path)
+    TABLE.find(place)
 }

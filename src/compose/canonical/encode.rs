@@ -6,6 +6,7 @@ use crate::canonical::forms::{self, Field, Form};
 use crate::canonical::{bytes, command, duration, mappings};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Mapping, Node, Value};
+use crate::document::path::Place;
 use crate::document::session::Session;
 use crate::interpolate::cast;
 
@@ -13,12 +14,14 @@ use crate::interpolate::cast;
 pub fn encode(session: &mut Session<'_>, root: &Node, name: &str) -> Json {
     let mut project = Map::new();
     project.insert("name".into(), Json::String(name.into()));
+    let empty = Mapping::default();
     for (section, fields) in forms::SECTIONS {
-        let mut encoded = Map::new();
-        for entry in root.get(section).and_then(Node::as_mapping).map(sorted).unwrap_or_default() {
-            let empty = Mapping::default();
+        let place = Place::ROOT.key(section);
+        let resources = root.get(section).and_then(Node::as_mapping).map(sorted).unwrap_or_default();
+        let mut encoded = Map::with_capacity(resources.len());
+        for entry in resources {
             let resource = entry.value.as_mapping().unwrap_or(&empty);
-            encoded.insert(entry.key.clone(), object(session, resource, fields, &format!("{section}.{}", entry.key)));
+            encoded.insert(entry.key.clone(), object(session, resource, fields, &place.key(&entry.key)));
         }
         if !encoded.is_empty() || *section == "services" {
             project.insert((*section).into(), Json::Object(encoded));
@@ -31,7 +34,7 @@ pub fn encode(session: &mut Session<'_>, root: &Node, name: &str) -> Json {
 }
 
 /// Makes the mistake of a value without a final form: what the reason says behind a semicolon is how to mend it.
-fn refused(place: &str, reason: &str, node: &Node) -> Diagnostic {
+fn refused(place: &Place<'_>, reason: &str, node: &Node) -> Diagnostic {
     let (reason, help) = reason.split_once("; ").map_or((reason, None), |(reason, help)| (reason, Some(help)));
     let diagnostic = Diagnostic::error(404, format!("`{place}`: {reason}")).at(node.span).label("not understood");
     match help {
@@ -54,12 +57,12 @@ fn extensions(mapping: &Mapping, into: &mut Map<String, Json>) {
     }
 }
 
-fn object(session: &mut Session<'_>, mapping: &Mapping, fields: &[Field], place: &str) -> Json {
-    let mut encoded = Map::new();
+fn object(session: &mut Session<'_>, mapping: &Mapping, fields: &[Field], place: &Place<'_>) -> Json {
+    let mut encoded = Map::with_capacity(mapping.len() + 2);
     for field in fields {
         let value = match mapping.get(field.name) {
             Some(node) if !node.is_null() => {
-                let place = format!("{place}.{}", field.name);
+                let place = place.key(field.name);
                 match form(session, node, &field.form, &place) {
                     Ok(value) => value,
                     Err(reason) => {
@@ -82,7 +85,7 @@ fn object(session: &mut Session<'_>, mapping: &Mapping, fields: &[Field], place:
 }
 
 /// Returns the final form of `node`, or nothing where it is the same as not written.
-fn form(session: &mut Session<'_>, node: &Node, form: &Form, place: &str) -> Result<Option<Json>, String> {
+fn form(session: &mut Session<'_>, node: &Node, form: &Form, place: &Place<'_>) -> Result<Option<Json>, String> {
     let value = match form {
         Form::Text => Some(Json::String(text(node)?)).filter(|value| value != ""),
         Form::Bool => Some(Json::Bool(boolean(node)?)).filter(|value| *value != Json::Bool(false)),
@@ -195,20 +198,25 @@ fn list(node: &Node, item: impl Fn(&Node) -> Result<String, String>) -> Result<O
     Ok((!items.is_empty()).then_some(Json::Array(items)))
 }
 
-fn objects(session: &mut Session<'_>, node: &Node, item_form: &Form, place: &str) -> Result<Option<Json>, String> {
+fn objects(
+    session: &mut Session<'_>,
+    node: &Node,
+    item_form: &Form,
+    place: &Place<'_>,
+) -> Result<Option<Json>, String> {
     let items = node.as_sequence().ok_or_else(|| wanted("a list", node))?;
     let mut encoded = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        encoded.extend(form(session, item, item_form, &format!("{place}[{index}]"))?);
+        encoded.extend(form(session, item, item_form, &place.index(index))?);
     }
     Ok((!encoded.is_empty()).then_some(Json::Array(encoded)))
 }
 
-fn map(session: &mut Session<'_>, node: &Node, item_form: &Form, place: &str) -> Result<Option<Json>, String> {
+fn map(session: &mut Session<'_>, node: &Node, item_form: &Form, place: &Place<'_>) -> Result<Option<Json>, String> {
     let mapping = node.as_mapping().ok_or_else(|| wanted("a mapping", node))?;
-    let mut encoded = Map::new();
+    let mut encoded = Map::with_capacity(mapping.len());
     for entry in sorted(mapping) {
-        let place = format!("{place}.{}", entry.key);
+        let place = place.key(&entry.key);
         let value = if entry.value.is_null() { None } else { form(session, &entry.value, item_form, &place)? };
         encoded.insert(entry.key.clone(), value.unwrap_or(Json::Null));
     }

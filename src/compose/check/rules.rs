@@ -10,6 +10,7 @@ use crate::check::{cycle, references};
 use crate::diagnostic::Diagnostic;
 use crate::document::node::{Mapping, Node, Value};
 use crate::document::session::Session;
+use crate::document::spans::Spans;
 use crate::source::Span;
 
 /// The whole project as the rules see it.
@@ -259,21 +260,29 @@ fn watch(session: &mut Session<'_>, name: &str, service: &Node) {
 }
 
 /// Checks that no two services want the same container name.
-pub fn container_names(session: &mut Session<'_>, view: &View<'_>) {
-    let mut seen: BTreeMap<String, (&str, Span)> = BTreeMap::new();
-    for (name, service) in view.services() {
-        let Some(container) = service.get("container_name").filter(|node| !node.plain().is_empty()) else { continue };
-        match seen.get(&container.plain()) {
-            Some((other, span)) => session.report(
-                Diagnostic::error(521, format!("`{other}` and `{name}` have the same container name"))
-                    .at(container.span)
-                    .label(format!("of `{name}`"))
-                    .related(*span, format!("of `{other}`"))
-                    .help("remove `container_name`: the containers are then named after the project and the service"),
-            ),
-            None => {
-                seen.insert(container.plain(), (name, container.span));
-            }
+pub fn container_names(session: &mut Session<'_>, encoded: &Json, spans: &Spans) {
+    let services = encoded.get("services").and_then(Json::as_object).into_iter().flatten();
+    let mut named: Vec<(Option<Span>, &str, &String)> = services
+        .filter_map(|(name, service)| {
+            let container = service.get("container_name")?.as_str()?;
+            Some((spans.get(&format!("services.{name}.container_name")), container, name))
+        })
+        .collect();
+    named.sort_unstable();
+    let mut seen: BTreeMap<&str, (Option<Span>, &String)> = BTreeMap::new();
+    for (span, container, name) in named {
+        let Some((first, other)) = seen.get(container) else {
+            seen.insert(container, (span, name));
+            continue;
+        };
+        let message = format!("`{other}` and `{name}` have the same container name");
+        let mut diagnostic = Diagnostic::error(521, message).label(format!("of `{name}`"));
+        diagnostic.span = span;
+        if let Some(first) = first {
+            diagnostic = diagnostic.related(*first, format!("of `{other}`"));
         }
+        session.report(
+            diagnostic.help("remove `container_name`: the containers are then named after the project and the service"),
+        );
     }
 }

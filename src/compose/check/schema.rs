@@ -7,42 +7,42 @@ use crate::check::shape::{BOOLEAN, INTEGER, Keys, NULL, NUMBER, Object, STRING, 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::similar;
 use crate::document::node::{Entry, Mapping, Node, Value};
-use crate::document::path::Path;
+use crate::document::path::Place;
 use crate::document::session::Session;
 use crate::source::Span;
 
 /// Checks the tree of a whole file.
 pub fn check(session: &mut Session<'_>, root: &Node) {
     if let Some(mapping) = root.as_mapping() {
-        object(session, mapping, root.span, &FILE, &mut Path::default(), None);
+        object(session, mapping, root.span, &FILE, &Place::ROOT, None);
     }
 }
 
-fn node(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &mut Path, key: Option<Span>) {
+fn node(session: &mut Session<'_>, node: &Node, shape: &Shape, place: &Place<'_>, key: Option<Span>) {
     match (shape, &node.value) {
         (Shape::Any, _) => {}
         (Shape::Either(shapes), _) => match shapes.iter().find(|shape| takes(shape, node)) {
-            Some(shape) => self::node(session, node, shape, path, key),
-            None => wrong(session, node, shape, path),
+            Some(shape) => self::node(session, node, shape, place, key),
+            None => wrong(session, node, shape, place),
         },
-        (Shape::List(item), Value::Sequence(items)) => list(session, items, item, path),
+        (Shape::List(item), Value::Sequence(items)) => list(session, items, item, place),
         (Shape::Unique(item), Value::Sequence(items)) => {
-            list(session, items, item, path);
-            repeated(session, items, path);
+            list(session, items, item, place);
+            repeated(session, items, place);
         }
-        (Shape::Map(keys, value), Value::Mapping(mapping)) => map(session, mapping, *keys, value, path),
-        (Shape::Object(known), Value::Mapping(mapping)) => object(session, mapping, node.span, known, path, key),
+        (Shape::Map(keys, value), Value::Mapping(mapping)) => map(session, mapping, *keys, value, place),
+        (Shape::Object(known), Value::Mapping(mapping)) => object(session, mapping, node.span, known, place, key),
         (Shape::Is(kinds), _) if kinds & kind(node) != 0 => {}
         (Shape::Whole { least, most }, Value::Int(_) | Value::Float(_)) if kind(node) & INTEGER != 0 => {
             let value = whole(node);
             if value < i128::from(*least) || value > i128::from(*most) {
-                wrong(session, node, shape, path);
+                wrong(session, node, shape, place);
             }
         }
         (Shape::Choice(words), Value::String(text)) if words.contains(&text.as_str()) => {}
         (Shape::Choice(words), Value::String(text)) => {
             let mut diagnostic =
-                Diagnostic::error(120, format!("`{path}` takes {}, and this is `{text}`", shape.describe()))
+                Diagnostic::error(120, format!("`{place}` takes {}, and this is `{text}`", shape.describe()))
                     .at(node.span)
                     .label("none of them");
             if let Some(near) = similar::closest(text, words.iter().copied()) {
@@ -51,7 +51,7 @@ fn node(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &mut Path, 
             session.report(diagnostic);
         }
         (Shape::Pattern(test, _, _), Value::String(text)) if test(text) => {}
-        _ => wrong(session, node, shape, path),
+        _ => wrong(session, node, shape, place),
     }
 }
 
@@ -95,15 +95,13 @@ fn takes(shape: &Shape, node: &Node) -> bool {
     }
 }
 
-fn list(session: &mut Session<'_>, items: &[Node], item: &Shape, path: &mut Path) {
+fn list(session: &mut Session<'_>, items: &[Node], item: &Shape, place: &Place<'_>) {
     for (index, value) in items.iter().enumerate() {
-        path.push_index(index);
-        node(session, value, item, path, None);
-        path.pop();
+        node(session, value, item, &place.index(index), None);
     }
 }
 
-fn repeated(session: &mut Session<'_>, items: &[Node], path: &Path) {
+fn repeated(session: &mut Session<'_>, items: &[Node], place: &Place<'_>) {
     // Equal items have equal texts, so only those few are compared.
     let mut seen: HashMap<String, Vec<&Node>> = HashMap::with_capacity(items.len());
     for item in items {
@@ -112,7 +110,7 @@ fn repeated(session: &mut Session<'_>, items: &[Node], path: &Path) {
         alike.push(item);
         if let Some(first) = first {
             session.report(
-                Diagnostic::error(121, format!("`{path}` has the same item twice"))
+                Diagnostic::error(121, format!("`{place}` has the same item twice"))
                     .at(item.span)
                     .label("again here")
                     .related(first.span, "first here")
@@ -122,7 +120,7 @@ fn repeated(session: &mut Session<'_>, items: &[Node], path: &Path) {
     }
 }
 
-fn map(session: &mut Session<'_>, mapping: &Mapping, keys: Keys, value: &Shape, path: &mut Path) {
+fn map(session: &mut Session<'_>, mapping: &Mapping, keys: Keys, value: &Shape, place: &Place<'_>) {
     let name = |key: &str| {
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     };
@@ -132,7 +130,7 @@ fn map(session: &mut Session<'_>, mapping: &Mapping, keys: Keys, value: &Shape, 
             Keys::Names | Keys::LooseNames if name(&entry.key) => {}
             Keys::LooseNames => continue,
             Keys::Free | Keys::Names => {
-                let message = format!("`{}` cannot be a name in `{path}`", entry.key);
+                let message = format!("`{}` cannot be a name in `{place}`", entry.key);
                 session.report(
                     Diagnostic::error(122, message)
                         .at(entry.key_span)
@@ -142,9 +140,7 @@ fn map(session: &mut Session<'_>, mapping: &Mapping, keys: Keys, value: &Shape, 
                 continue;
             }
         }
-        path.push(&entry.key);
-        node(session, &entry.value, value, path, Some(entry.key_span));
-        path.pop();
+        node(session, &entry.value, value, &place.key(&entry.key), Some(entry.key_span));
     }
 }
 
@@ -153,24 +149,22 @@ fn object(
     mapping: &Mapping,
     span: Span,
     known: &Object,
-    path: &mut Path,
+    place: &Place<'_>,
     key: Option<Span>,
 ) {
     for entry in mapping.iter() {
         match known.attributes.iter().find(|(name, _)| *name == entry.key) {
             Some((_, shape)) => {
-                path.push(&entry.key);
-                node(session, &entry.value, shape, path, Some(entry.key_span));
-                path.pop();
+                node(session, &entry.value, shape, &place.key(&entry.key), Some(entry.key_span));
             }
             None if known.open || (known.extensions && entry.key.starts_with("x-")) => {}
-            None => unknown(session, entry, known, path, key),
+            None => unknown(session, entry, known, place, key),
         }
     }
     for name in known.required {
         if !mapping.contains(name) {
             session.report(
-                Diagnostic::error(123, format!("`{path}` lacks `{name}`"))
+                Diagnostic::error(123, format!("`{place}` lacks `{name}`"))
                     .at(key.unwrap_or(span))
                     .label(format!("a {} needs `{name}`", known.noun)),
             );
@@ -178,18 +172,18 @@ fn object(
     }
 }
 
-fn unknown(session: &mut Session<'_>, entry: &Entry, known: &Object, path: &Path, key: Option<Span>) {
-    let place = match path.segments().len() {
+fn unknown(session: &mut Session<'_>, entry: &Entry, known: &Object, place: &Place<'_>, key: Option<Span>) {
+    let whose = match place.depth() {
         0 => "at the top of the file".to_owned(),
-        2 if path.name(0) == Some("services") => format!("in service `{}`", path.name(1).unwrap_or_default()),
-        _ => format!("in `{path}`"),
+        2 if place.name(0) == Some("services") => format!("in service `{}`", place.name(1).unwrap_or_default()),
+        _ => format!("in `{place}`"),
     };
-    let mut diagnostic = Diagnostic::error(107, format!("unknown key `{}` {place}", entry.key)).at(entry.key_span);
+    let mut diagnostic = Diagnostic::error(107, format!("unknown key `{}` {whose}", entry.key)).at(entry.key_span);
     if let Some(span) = key {
         diagnostic = diagnostic.related(span, format!("in this {}", known.noun));
     }
     let names = |object: &'static Object| object.attributes.iter().map(|(name, _)| *name);
-    let top = path.segments().is_empty();
+    let top = place.depth() == 0;
     if let Some(near) = similar::closest(&entry.key, known.attributes.iter().map(|(name, _)| *name)) {
         diagnostic = diagnostic.label(format!("a key with a similar name exists: `{near}`"));
     } else if top && names(&SERVICE).any(|name| name == entry.key) {
@@ -207,7 +201,7 @@ fn unknown(session: &mut Session<'_>, entry: &Entry, known: &Object, path: &Path
     session.report(diagnostic);
 }
 
-fn wrong(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &Path) {
+fn wrong(session: &mut Session<'_>, node: &Node, shape: &Shape, place: &Place<'_>) {
     let found = match &node.value {
         Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Timestamp(_) => {
             format!("`{}` is {}", node.plain(), node.kind())
@@ -216,20 +210,17 @@ fn wrong(session: &mut Session<'_>, node: &Node, shape: &Shape, path: &Path) {
         Value::String(_) | Value::Null | Value::Sequence(_) | Value::Mapping(_) => format!("this is {}", node.kind()),
     };
     let mut diagnostic =
-        Diagnostic::error(124, format!("`{path}` takes {}, and {found}", shape.describe())).at(node.span);
+        Diagnostic::error(124, format!("`{place}` takes {}, and {found}", shape.describe())).at(node.span);
     diagnostic = diagnostic.label(format!("not {}", shape.describe()));
-    if let Some(help) = mend(node, shape, path) {
+    if let Some(help) = mend(node, shape, place) {
         diagnostic = diagnostic.help(help);
     }
     session.report(diagnostic);
 }
 
 /// Returns how to write what was meant, in the words of the file.
-fn mend(node: &Node, shape: &Shape, path: &Path) -> Option<String> {
-    let key = path.segments().iter().rev().find_map(|segment| match segment {
-        crate::document::path::Segment::Key(key) => Some(key.as_str()),
-        crate::document::path::Segment::Index(_) => None,
-    })?;
+fn mend(node: &Node, shape: &Shape, place: &Place<'_>) -> Option<String> {
+    let key = place.up().flatten().next()?;
     let durations = ["interval", "timeout", "start_period", "start_interval", "stop_grace_period", "delay", "window"];
     match &node.value {
         Value::Int(value) if durations.contains(&key) => Some(format!("with a unit: `{key}: {value}s`")),

@@ -48,7 +48,7 @@ pub enum Value {
 pub struct Mapping {
     entries: Vec<Entry>,
     /// Where each key is, once there are so many that looking through them costs more; kept true by every change.
-    places: Option<HashMap<String, usize>>,
+    places: Option<Box<HashMap<String, usize>>>,
 }
 
 /// Mappings with fewer entries are looked through.
@@ -228,7 +228,7 @@ impl Mapping {
             for (position, entry) in self.entries.iter().enumerate() {
                 places.entry(entry.key.clone()).or_insert(position);
             }
-            self.places = Some(places);
+            self.places = Some(Box::new(places));
         }
     }
 

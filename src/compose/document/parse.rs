@@ -34,6 +34,7 @@ pub fn parse(session: &mut Session<'_>, file: FileId) -> Result<Vec<Document>, S
         anchors: HashMap::new(),
         nodes: 0,
         mistakes: Vec::new(),
+        has_merge_tags: false,
     };
     let documents = builder.documents();
     let mistakes = std::mem::take(&mut builder.mistakes);
@@ -73,6 +74,8 @@ struct Builder<'t> {
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     mistakes: Vec<Diagnostic>,
+    /// There is a `!reset` or `!override` in the document.
+    has_merge_tags: bool,
 }
 
 impl<'t> Builder<'t> {
@@ -82,8 +85,13 @@ impl<'t> Builder<'t> {
             let (event, _) = event?;
             if let Event::DocumentStart(..) = event {
                 self.anchors.clear();
+                self.has_merge_tags = false;
                 let mut root = self.node()?;
                 let mut resets = Vec::new();
+                if !self.has_merge_tags {
+                    documents.push(Document { root, resets });
+                    continue;
+                }
                 take_resets(&mut root, &mut Path::default(), &mut resets);
                 documents.push(Document { root, resets });
             }
@@ -117,11 +125,11 @@ impl<'t> Builder<'t> {
             Event::Alias(anchor) => return self.alias(anchor, span),
             Event::Scalar(text, style, anchor, tag) => (self.scalar(&text, style, tag.as_deref(), span), anchor),
             Event::SequenceStart(_, anchor, tag) => {
-                let tag = merge_tag(tag.as_deref());
+                let tag = self.merge_tag(tag.as_deref());
                 (Node { tag, ..self.sequence(span)? }, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                let tag = merge_tag(tag.as_deref());
+                let tag = self.merge_tag(tag.as_deref());
                 (Node { tag, ..self.mapping(span)? }, anchor)
             }
             _ => (Node::new(Value::Null, self.span(span)), 0),
@@ -154,7 +162,7 @@ impl<'t> Builder<'t> {
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &YamlSpan) -> Node {
-        let merge = merge_tag(tag);
+        let merge = self.merge_tag(tag);
         let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
         let core = core.as_deref();
         let value = match core {
@@ -167,6 +175,16 @@ impl<'t> Builder<'t> {
             None => Value::String(text.to_owned()),
         };
         Node { value, span: self.span(span), tag: merge }
+    }
+
+    fn merge_tag(&mut self, tag: Option<&Tag>) -> MergeTag {
+        let tag = match tag.map(Tag::original).as_deref() {
+            Some("!reset") => MergeTag::Reset,
+            Some("!override") => MergeTag::Override,
+            _ => return MergeTag::None,
+        };
+        self.has_merge_tags = true;
+        tag
     }
 
     fn sequence(&mut self, start: &YamlSpan) -> Result<Node, Failure> {
@@ -192,10 +210,10 @@ impl<'t> Builder<'t> {
                 }
                 return Ok(Node::new(Value::Mapping(mapping), self.covering(start, &span)));
             }
-            let raw = event.scalar().map(|(text, _)| text.to_owned());
+            let is_merge = event.scalar().is_some_and(|(text, _)| text == "<<");
             let key = self.node_from(event, &span)?;
             let value = self.node()?;
-            if raw.as_deref() == Some("<<") {
+            if is_merge {
                 if let Some(first) = merge_span.replace(key.span) {
                     self.duplicate("<<", key.span, first);
                 }
@@ -284,14 +302,6 @@ impl<'t> Builder<'t> {
 
 fn is_presentation(event: &Event<'_>) -> bool {
     !(event.is_node() || matches!(event, Event::SequenceEnd | Event::MappingEnd))
-}
-
-fn merge_tag(tag: Option<&Tag>) -> MergeTag {
-    match tag.map(Tag::original).as_deref() {
-        Some("!reset") => MergeTag::Reset,
-        Some("!override") => MergeTag::Override,
-        _ => MergeTag::None,
-    }
 }
 
 /// Takes out what `!reset` bears and notes every place that a merge has to clear first.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::similar::closest;
 use crate::document::node::{Node, Value};
-use crate::document::path::Path;
+use crate::document::path::Place;
 use crate::document::session::Session;
 use crate::interpolate::cast::{self, Cast};
 use crate::interpolate::template::{self, MAXIMUM_DEPTH, TemplateError};
@@ -13,7 +13,7 @@ use crate::source::Span;
 
 /// Interpolates every value below `node`.
 pub fn apply(session: &mut Session<'_>, node: &mut Node, variables: &BTreeMap<String, String>) {
-    walk(session, node, &mut Path::default(), variables);
+    walk(session, node, &Place::ROOT, variables);
 }
 
 /// Interpolates one text that stands at `span`; what is wrong is noted, and the text comes back as it was.
@@ -36,45 +36,45 @@ pub fn text(session: &mut Session<'_>, text: &str, span: Span, variables: &BTree
     }
 }
 
-fn walk(session: &mut Session<'_>, node: &mut Node, path: &mut Path, variables: &BTreeMap<String, String>) {
+fn walk(session: &mut Session<'_>, node: &mut Node, place: &Place<'_>, variables: &BTreeMap<String, String>) {
     match &mut node.value {
         Value::String(written) => {
             let errors = session.errors();
-            let value = text(session, written, node.span, variables);
-            if session.errors() == errors {
-                match cast::wanted(path) {
-                    None => *written = value,
-                    Some(wanted) => typed(session, node, path, wanted, &value),
+            if written.contains('$') {
+                let value = text(session, written, node.span, variables);
+                if session.errors() != errors {
+                    return;
                 }
+                *written = value;
+            }
+            if let Some(wanted) = cast::wanted(place) {
+                let value = written.clone();
+                typed(session, node, place, wanted, &value);
             }
         }
         Value::Mapping(mapping) => {
             for entry in mapping.iter_mut() {
-                path.push(&entry.key);
-                walk(session, &mut entry.value, path, variables);
-                path.pop();
+                walk(session, &mut entry.value, &place.key(&entry.key), variables);
             }
         }
         Value::Sequence(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                path.push_index(index);
-                walk(session, item, path, variables);
-                path.pop();
+                walk(session, item, &place.index(index), variables);
             }
         }
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Timestamp(_) => {}
     }
 }
 
-fn typed(session: &mut Session<'_>, node: &mut Node, path: &Path, wanted: Cast, value: &str) {
+fn typed(session: &mut Session<'_>, node: &mut Node, place: &Place<'_>, wanted: Cast, value: &str) {
     if let Some(value) = cast::cast(wanted, value) {
         node.value = value;
         return;
     }
     let (name, example) = wanted.describe();
-    let key = path.name(path.segments().len() - 1).unwrap_or_default().to_owned();
+    let key = place.up().next().flatten().unwrap_or_default();
     session.report(
-        Diagnostic::error(204, format!("`{path}` takes {name}, and `{value}` is none"))
+        Diagnostic::error(204, format!("`{place}` takes {name}, and `{value}` is none"))
             .at(node.span)
             .label(format!("not {name}"))
             .help(format!("write for example `{key}: {example}`")),

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::document::node::Value;
-use crate::document::path::{Path, PlaceTable};
+use crate::document::path::{Place, PlaceTable};
 
 /// What a place wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +59,10 @@ const CASTS: &[(&str, Cast)] = &[
     ("configs.*.external", Cast::Bool),
 ];
 
-/// Returns what `path` wants of a string, if anything but a string.
-pub fn wanted(path: &Path) -> Option<Cast> {
+/// Returns what `place` wants of a string, if anything but a string.
+pub fn wanted(place: &Place<'_>) -> Option<Cast> {
     static TABLE: LazyLock<PlaceTable<Cast>> = LazyLock::new(|| PlaceTable::new(CASTS));
-    TABLE.find(path)
+    TABLE.find(place)
 }
 
 /// Returns `text` as what is wanted.

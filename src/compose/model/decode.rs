@@ -8,7 +8,7 @@ use crate::model::decode_service;
 use crate::model::file_object::{Config, Content, Secret};
 use crate::model::network::{Ipam, IpamPool, Network};
 use crate::model::project::Project;
-use crate::model::read::{each, flag, int, map, object, pairs, string, text, texts};
+use crate::model::read::{each, flag, get, int, map, object, pairs, string, text, texts};
 use crate::model::service::{Model, Service};
 use crate::model::volume::Volume;
 
@@ -50,7 +50,7 @@ pub fn decode(mut project: Project, disabled: &BTreeMap<String, Json>) -> Projec
 }
 
 /// Returns the services of a section.
-pub fn services(section: &Json) -> BTreeMap<String, Service> {
+fn services(section: &Json) -> BTreeMap<String, Service> {
     let section = section.as_object().into_iter().flatten();
     section.map(|(name, json)| (name.clone(), decode_service::service(name, json))).collect()
 }
@@ -74,8 +74,8 @@ fn network(json: &Json) -> Network {
         external: flag(json, "external"),
         internal: flag(json, "internal"),
         attachable: flag(json, "attachable"),
-        enable_ipv4: json.get("enable_ipv4").and_then(Json::as_bool),
-        enable_ipv6: json.get("enable_ipv6").and_then(Json::as_bool),
+        enable_ipv4: get(json, "enable_ipv4").and_then(Json::as_bool),
+        enable_ipv6: get(json, "enable_ipv6").and_then(Json::as_bool),
         labels: pairs(json, "labels"),
     }
 }

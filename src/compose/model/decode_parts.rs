@@ -11,8 +11,8 @@ use crate::model::healthcheck::Healthcheck;
 use crate::model::mount::{BindOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 use crate::model::port::Port;
 use crate::model::read::{
-    bytes, count, each, flag, float, hosts, int, length, map, maybe_pairs, maybe_texts, mode, object, pairs, string,
-    text, texts, unsigned,
+    bytes, count, each, flag, float, get, hosts, int, length, map, maybe_pairs, maybe_texts, mode, object, pairs,
+    string, text, texts, unsigned,
 };
 
 /// Returns the build.
@@ -57,7 +57,7 @@ pub fn deploy(json: &Json) -> Deploy {
     let resources = &json["resources"];
     let rest: Map<String, Json> = ["update_config", "rollback_config", "placement"]
         .iter()
-        .filter_map(|key| Some(((*key).to_owned(), json.get(*key)?.clone())))
+        .filter_map(|key| Some(((*key).to_owned(), get(json, key)?.clone())))
         .collect();
     Deploy {
         mode: text(json, "mode"),
@@ -178,6 +178,6 @@ pub fn mount(json: &Json) -> Mount {
             labels: pairs(json, "labels"),
         }),
         tmpfs: object(json, "tmpfs", |json| TmpfsOptions { size: bytes(json, "size"), mode: count(json, "mode") }),
-        image_subpath: json.get("image").and_then(|image| text(image, "subpath")),
+        image_subpath: get(json, "image").and_then(|image| text(image, "subpath")),
     }
 }

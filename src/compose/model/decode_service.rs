@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 
 use crate::model::decode_parts as parts;
 use crate::model::read::{
-    bytes, count, each, flag, float, hosts, int, length, map, maybe_pairs, maybe_texts, object, pairs, string, text,
-    texts,
+    bytes, count, each, flag, float, get, hosts, int, length, map, maybe_pairs, maybe_texts, object, pairs, string,
+    text, texts,
 };
 use crate::model::service::{
     Attachment, Blkio, Condition, Dependency, Device, EnvFile, Hook, Logging, ModelBinding, Provider, Service, Ulimit,
@@ -47,8 +47,8 @@ pub fn service(name: &str, json: &Json) -> Service {
         profiles: texts(json, "profiles"),
         pull_policy: text(json, "pull_policy"),
         platform: text(json, "platform"),
-        attach: json.get("attach").and_then(Json::as_bool),
-        init: json.get("init").and_then(Json::as_bool),
+        attach: get(json, "attach").and_then(Json::as_bool),
+        init: get(json, "init").and_then(Json::as_bool),
         tty: flag(json, "tty"),
         stdin_open: flag(json, "stdin_open"),
         stop_signal: text(json, "stop_signal"),

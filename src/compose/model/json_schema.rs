@@ -9,7 +9,7 @@ use crate::assemble::merge_rules;
 use crate::check::attributes::FILE;
 use crate::check::descriptions;
 use crate::check::shape::{BOOLEAN, INTEGER, Keys, NULL, NUMBER, Object, STRING, Shape};
-use crate::document::path::Path;
+use crate::document::path::Place;
 
 /// A string with a reference to a variable in it.
 const REFERENCE: &str = "\\$";
@@ -21,18 +21,16 @@ pub fn generate() -> Value {
     schema.insert("$schema".into(), "http://json-schema.org/draft-07/schema#".into());
     schema.insert("title".into(), "Compose file".into());
     schema.insert("description".into(), "Services, and the networks, volumes, configs and secrets they share.".into());
-    schema.extend(object(&FILE, &mut Path::default()));
+    schema.extend(object(&FILE, &Place::ROOT));
     Value::Object(schema)
 }
 
-fn object(known: &Object, path: &mut Path) -> Map<String, Value> {
+fn object(known: &Object, place: &Place<'_>) -> Map<String, Value> {
     let mut properties = Map::new();
     for (key, shape) in known.attributes {
         let mut schema = Map::new();
         schema.insert("description".into(), descriptions::describe(known.noun, key).into());
-        path.push(key);
-        schema.extend(self::shape(shape, path));
-        path.pop();
+        schema.extend(self::shape(shape, &place.key(key)));
         properties.insert((*key).into(), Value::Object(schema));
     }
     let mut schema = Map::new();
@@ -50,7 +48,7 @@ fn object(known: &Object, path: &mut Path) -> Map<String, Value> {
     schema
 }
 
-fn shape(shape: &Shape, path: &mut Path) -> Map<String, Value> {
+fn shape(shape: &Shape, place: &Place<'_>) -> Map<String, Value> {
     let schema = match shape {
         Shape::Any => json!({}),
         Shape::Is(kinds) => kinds_of(*kinds),
@@ -63,24 +61,24 @@ fn shape(shape: &Shape, path: &mut Path) -> Map<String, Value> {
         }
         Shape::Choice(words) => json!({"anyOf": [{"enum": words}, {"type": "string", "pattern": REFERENCE}]}),
         Shape::Pattern(_, _, pattern) => json!({"type": "string", "pattern": format!("{pattern}|{REFERENCE}")}),
-        Shape::List(item) => json!({"type": "array", "items": inner(item, path)}),
+        Shape::List(item) => json!({"type": "array", "items": inner(item, place)}),
         // Where equal items become one they are no mistake.
-        Shape::Unique(item) if merge_rules::identity(path).is_some() => {
-            json!({"type": "array", "items": inner(item, path)})
+        Shape::Unique(item) if merge_rules::identity(place).is_some() => {
+            json!({"type": "array", "items": inner(item, place)})
         }
-        Shape::Unique(item) => json!({"type": "array", "items": inner(item, path), "uniqueItems": true}),
+        Shape::Unique(item) => json!({"type": "array", "items": inner(item, place), "uniqueItems": true}),
         Shape::Map(Keys::Free, value) => {
-            json!({"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": inner(value, path)})
+            json!({"type": "object", "propertyNames": {"minLength": 1}, "additionalProperties": inner(value, place)})
         }
         Shape::Map(Keys::Names, value) => {
-            json!({"type": "object", "patternProperties": {NAME: inner(value, path)}, "additionalProperties": false})
+            json!({"type": "object", "patternProperties": {NAME: inner(value, place)}, "additionalProperties": false})
         }
         Shape::Map(Keys::LooseNames, value) => {
-            json!({"type": "object", "patternProperties": {NAME: inner(value, path)}})
+            json!({"type": "object", "patternProperties": {NAME: inner(value, place)}})
         }
-        Shape::Object(known) => Value::Object(object(known, path)),
+        Shape::Object(known) => Value::Object(object(known, place)),
         Shape::Either(shapes) => {
-            json!({"anyOf": shapes.iter().map(|one| self::shape(one, path)).collect::<Vec<_>>()})
+            json!({"anyOf": shapes.iter().map(|one| self::shape(one, place)).collect::<Vec<_>>()})
         }
     };
     match schema {
@@ -90,11 +88,8 @@ fn shape(shape: &Shape, path: &mut Path) -> Map<String, Value> {
 }
 
 /// The schema of what stands in a list or under a name that the file chooses.
-fn inner(shape: &Shape, path: &mut Path) -> Map<String, Value> {
-    path.push("any");
-    let schema = self::shape(shape, path);
-    path.pop();
-    schema
+fn inner(shape: &Shape, place: &Place<'_>) -> Map<String, Value> {
+    self::shape(shape, &place.key("any"))
 }
 
 fn kinds_of(kinds: u8) -> Value {

@@ -16,7 +16,7 @@ pub mod mount;
 pub mod network;
 pub mod port;
 pub mod project;
-mod read;
+pub(crate) mod read;
 pub mod service;
 pub mod volume;
 mod yaml;

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::document::spans::Spans;
+use crate::model::build::Build;
+use crate::model::decode_parts;
 use crate::model::file_object::{Config, Secret};
 use crate::model::network::Network;
 use crate::model::service::{Model, Service};
@@ -40,8 +43,8 @@ pub struct Project {
     pub profiles: Vec<String>,
     /// The references were left as they are written, so that nothing has a final form.
     pub uninterpolated: bool,
-    /// Where each value was written: `services.web.ports[0]` to its span.
-    pub spans: BTreeMap<String, Span>,
+    /// Where each value was written.
+    pub spans: Spans,
     /// Values that others took the place of: where the later one stands, and where the earlier ones do.
     pub shadowed: BTreeMap<Span, Vec<Span>>,
     /// The canonical tree as JSON, in the reference's key order: what `config` prints and hashes are made of.
@@ -49,12 +52,18 @@ pub struct Project {
 }
 
 impl Project {
+    /// Returns how `service` is built, whether or not its typed parts are there.
+    pub fn build_of(&self, service: &str) -> Option<Build> {
+        let build = self.canonical.get("services")?.get(service)?.get("build")?;
+        build.is_object().then(|| decode_parts::build(build))
+    }
+
     /// Returns where `path` (`services.web.ports[0]`) was written, or else its nearest parent.
     pub fn span(&self, path: &str) -> Option<Span> {
         let mut path = path;
         loop {
             if let Some(span) = self.spans.get(path) {
-                return Some(*span);
+                return Some(span);
             }
             path = &path[..path.rfind(['.', '['])?];
         }

@@ -8,9 +8,17 @@ use crate::canonical::duration;
 use crate::model::bytes::Bytes;
 use crate::model::duration::Duration;
 
+/// Returns the value at `key` of an object.
+///
+/// Objects of the canonical tree have few keys of many that there could be: looking through them costs less than the
+/// hash of each that is asked for.
+pub fn get<'j>(json: &'j Json, key: &str) -> Option<&'j Json> {
+    json.as_object()?.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
 /// Returns the string at `key`.
 pub fn text(json: &Json, key: &str) -> Option<String> {
-    json.get(key)?.as_str().map(str::to_owned)
+    get(json, key)?.as_str().map(str::to_owned)
 }
 
 /// Returns the string at `key`, or an empty one.
@@ -20,38 +28,38 @@ pub fn string(json: &Json, key: &str) -> String {
 
 /// Returns the boolean at `key`, or `false`.
 pub fn flag(json: &Json, key: &str) -> bool {
-    json.get(key).and_then(Json::as_bool).unwrap_or_default()
+    get(json, key).and_then(Json::as_bool).unwrap_or_default()
 }
 
 /// Returns the whole number at `key`.
 pub fn int(json: &Json, key: &str) -> Option<i64> {
-    json.get(key)?.as_i64()
+    get(json, key)?.as_i64()
 }
 
 /// Returns the number at `key`.
 pub fn float(json: &Json, key: &str) -> Option<f64> {
-    json.get(key)?.as_f64()
+    get(json, key)?.as_f64()
 }
 
 /// Returns the size at `key`.
 pub fn bytes(json: &Json, key: &str) -> Option<Bytes> {
-    json.get(key)?.as_str()?.parse().ok().map(Bytes)
+    get(json, key)?.as_str()?.parse().ok().map(Bytes)
 }
 
 /// Returns the length of time at `key`.
 pub fn length(json: &Json, key: &str) -> Option<Duration> {
-    let text = json.get(key)?.as_str()?;
+    let text = get(json, key)?.as_str()?;
     duration::parse(text).ok().map(Duration)
 }
 
 /// Returns the octal mode at `key`.
 pub fn mode(json: &Json, key: &str) -> Option<u32> {
-    u32::from_str_radix(json.get(key)?.as_str()?, 8).ok()
+    u32::from_str_radix(get(json, key)?.as_str()?, 8).ok()
 }
 
 /// Returns the strings of the list at `key`.
 pub fn texts(json: &Json, key: &str) -> Vec<String> {
-    json.get(key).map(strings).unwrap_or_default()
+    get(json, key).map(strings).unwrap_or_default()
 }
 
 /// Returns the strings of a list.
@@ -61,7 +69,7 @@ pub fn strings(json: &Json) -> Vec<String> {
 
 /// Returns the list at `key`, if there is one; an empty list is one.
 pub fn maybe_texts(json: &Json, key: &str) -> Option<Vec<String>> {
-    json.get(key).filter(|value| value.is_array()).map(strings)
+    get(json, key).filter(|value| value.is_array()).map(strings)
 }
 
 /// Returns the items of a list.
@@ -71,12 +79,12 @@ pub fn list(json: &Json) -> impl Iterator<Item = &Json> {
 
 /// Returns what `read` makes of each item of the list at `key`.
 pub fn each<T>(json: &Json, key: &str, read: impl Fn(&Json) -> T) -> Vec<T> {
-    json.get(key).into_iter().flat_map(list).map(read).collect()
+    get(json, key).into_iter().flat_map(list).map(read).collect()
 }
 
 /// Returns what `read` makes of each entry of the mapping at `key`.
 pub fn map<T>(json: &Json, key: &str, read: impl Fn(&str, &Json) -> T) -> BTreeMap<String, T> {
-    let map = json.get(key).and_then(Json::as_object);
+    let map = get(json, key).and_then(Json::as_object);
     map.into_iter().flatten().map(|(name, value)| (name.clone(), read(name, value))).collect()
 }
 
@@ -103,7 +111,7 @@ pub fn hosts(json: &Json, key: &str) -> BTreeMap<String, Vec<String>> {
 
 /// Returns what `read` makes of the object at `key`.
 pub fn object<T>(json: &Json, key: &str, read: impl FnOnce(&Json) -> T) -> Option<T> {
-    json.get(key).filter(|value| value.is_object()).map(read)
+    get(json, key).filter(|value| value.is_object()).map(read)
 }
 
 /// Returns a count that fits.

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod blob;
+pub mod bundle;
 pub mod client;
 pub(crate) mod connection;
 pub mod credentials;

@@ -134,7 +134,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         }
         return Ok(());
     }
-    if args.resolve_image_digests || args.lock_image_digests {
+    if args.asks_registries() {
         digests::resolve(app, &mut project).await?;
     }
     if args.lock_image_digests {
@@ -142,7 +142,11 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     }
     let text = match args.format {
         // Whether the file is right is known by now.
-        None | Some(Format::Yaml | Format::Json) if args.quiet => return Ok(()),
+        None | Some(Format::Yaml | Format::Json) if args.quiet => {
+            // The process ends here: to free every value one by one would take longer than to find it right.
+            std::mem::forget(project);
+            return Ok(());
+        }
         None | Some(Format::Yaml) => to_yaml(&project),
         Some(Format::Json) => to_json(&project),
         Some(Format::Table) => {
@@ -163,9 +167,14 @@ impl Args {
         self.format == Some(Format::Json)
     }
 
+    /// Says whether registries are asked for digests.
+    pub(crate) fn asks_registries(&self) -> bool {
+        self.resolve_image_digests || self.lock_image_digests
+    }
+
     /// Loads the project with the passes that the flags leave.
     fn load(&self, app: &App, names: &[String], resolve_env: bool) -> Result<Project, CommandError> {
-        let passes = Passes { resolve_env, ..self.passes(app) };
+        let passes = Passes { resolve_env, decode: lists::wanted(self).is_some(), ..self.passes(app) };
         let loaded = app.load_with(names, passes, Warnings::Shown)?;
         host_files::warn_of_builds(app, &loaded);
         Ok(loaded.project)
@@ -179,6 +188,7 @@ impl Args {
             consistency: !self.no_consistency,
             resolve_env: !self.no_env_resolution,
             keep_unused: app.settings.all_resources,
+            decode: false,
         }
     }
 }

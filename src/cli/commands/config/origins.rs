@@ -81,7 +81,7 @@ fn span(project: &Project, path: &str) -> Option<Span> {
     let mut path = path;
     loop {
         if let Some(span) = project.spans.get(path) {
-            return (span.start != span.end).then_some(*span);
+            return (span.start != span.end).then_some(span);
         }
         path = &path[..path.rfind(['.', '['])?];
         if path.matches('.').count() < 2 && path.contains('.') {

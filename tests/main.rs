@@ -9,6 +9,8 @@
 mod support {
     //! The vocabulary of scenarios.
     pub mod checks;
+    pub mod dockerd;
+    pub mod engines;
     pub mod host;
     pub mod image;
     pub mod leaks;

@@ -1,5 +1,6 @@
 //! What a file asks of volumes, mounts, links and limits is there inside the container, or is refused by name.
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
 
 const IMAGE: &str = "image: 'stand-in:1', init: true";
@@ -161,4 +162,16 @@ networks: {{ default: {{ driver: macvlan }} }}
         ),
     );
     host.motet(&["up", "-d"]).failure().names(&["driver `macvlan`"]);
+}
+
+engines! {
+    both: [
+        a_volume_in_memory_is_shared_by_its_users_and_leaves_no_mount,
+    ],
+    embedded: [
+        a_part_of_a_volume_is_mounted_and_no_link_leads_out_of_it: "`volume.subpath` needs API 1.45, Debian's Docker Engine has 1.41",
+        mounts_of_another_container_and_of_a_whole_image_are_there: "an image as a volume needs API 1.48",
+        links_have_the_names_and_addresses_asked_for_and_port_53_is_free: "`interface_name` needs API 1.49",
+        what_this_host_can_not_do_is_refused_with_the_reason: "it names what our own runtime lacks",
+    ],
 }

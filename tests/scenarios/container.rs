@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, Outcome, finish, lacks_root, until};
 
 /// The program, called as `docker`.
@@ -105,4 +106,14 @@ fn one_who_waits_is_told_the_code() {
     until("its line is there", || docker(&host, &["logs", "ends"]).stdout == "said\n");
     docker(&host, &["container", "prune", "-f"]).success();
     assert_eq!(docker(&host, &["ps", "-aq"]).success().stdout, "");
+}
+
+engines! {
+    alone: [
+        a_container_of_flags_alone_lives_and_goes,
+        failures_of_our_own_are_125_and_a_program_that_is_not_there_is_127,
+        files_go_in_and_out_and_what_changed_is_told,
+        networks_and_volumes_have_names_of_their_own,
+        one_who_waits_is_told_the_code,
+    ],
 }

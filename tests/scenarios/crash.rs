@@ -1,6 +1,7 @@
 //! Kills at the worst moment: the next command repairs, and nothing leaks.
 
 use crate::support::checks;
+use crate::support::engines::engines;
 use crate::support::host::{Host, finish, lacks_root, signal, until};
 
 const THREE: &str = "
@@ -112,4 +113,17 @@ fn a_network_half_made_or_half_removed_is_cleared_by_the_next_command() {
     host.motet(&["down"]).success();
     assert!(!link.exists());
     host.must_be_clean();
+}
+
+engines! {
+    both: [
+        the_command_may_be_killed_and_the_services_go_on,
+        up_killed_at_any_moment_converges_at_the_next,
+        down_killed_at_any_moment_is_finished_by_the_next,
+        many_commands_at_once_end_in_one_valid_state,
+    ],
+    embedded: [
+        a_killed_keeper_leaves_nothing_unsupervised_and_up_brings_it_back: "a Docker Engine has no keepers",
+        a_network_half_made_or_half_removed_is_cleared_by_the_next_command: "it breaks the embedded runtime's own records",
+    ],
 }

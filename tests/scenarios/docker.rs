@@ -3,10 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::checks;
-use crate::support::host::{Host, finish, free_port, http, lacks_docker, until, workspace};
+use crate::support::dockerd;
+use crate::support::engines::engines;
+use crate::support::host::{Host, Outcome, finish, free_port, http, until, workspace};
 
 const TWO: &str = "
 services:
@@ -30,14 +32,10 @@ volumes: { data: {} }
 
 fn two(name: &str) -> (Host, u16) {
     let port = free_port();
-    (Host::with_docker(name, &TWO.replace("PORT", &port.to_string())), port)
+    (Host::with(name, &TWO.replace("PORT", &port.to_string())), port)
 }
 
-#[test]
 fn up_logs_exec_scale_and_down_work_on_a_docker_engine() {
-    if lacks_docker() {
-        return;
-    }
     let (host, port) = two("on-docker");
     host.motet(&["up", "-d"]).success();
     checks::only_these_run(&host, &["on-docker-db-1", "on-docker-web-1"]);
@@ -56,40 +54,88 @@ fn up_logs_exec_scale_and_down_work_on_a_docker_engine() {
     checks::port_is_closed(&format!("127.0.0.1:{port}"));
 }
 
-#[test]
+/// Runs the program with one more variable.
+fn with(host: &Host, args: &[&str], name: &str, value: &str) -> Outcome {
+    let mut command = host.command(args);
+    command.env(name, value).stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(command.spawn().unwrap(), &format!("{name}={value} motet {}", args.join(" ")))
+}
+
 fn the_classic_builder_builds_and_names_the_line_that_fails() {
-    if lacks_docker() {
-        return;
-    }
-    let host = Host::with_docker("built", "services: { web: { build: ., command: sleep 1000, init: true } }");
+    let host = Host::with("classic", "services: { web: { build: ., command: sleep 1000, init: true } }");
     host.write(".dockerignore", "secret\n");
     host.write("secret", "1");
     host.write("seen", "2");
     host.write("Dockerfile", "FROM stand-in:1\nCOPY . /src\nRUN echo made > /made\n");
-    host.motet(&["up", "-d"]).success();
+    with(&host, &["up", "-d"], "DOCKER_BUILDKIT", "0").success();
     assert_eq!(host.shell("web", "cat /made; ls /src"), "made\nDockerfile\ncompose.yaml\nseen");
     host.write("Dockerfile", "FROM stand-in:1\nRUN echo why it fails && exit 3\n");
-    host.motet(&["build"]).failure().names(&["Dockerfile:2", "why it fails"]);
-    host.motet(&["down", "--rmi", "local"]).success();
+    with(&host, &["build"], "DOCKER_BUILDKIT", "0").failure().names(&["Dockerfile:2", "why it fails"]);
+    host.write("Dockerfile", "FROM stand-in:1\nRUNN x\n");
+    with(&host, &["build"], "DOCKER_BUILDKIT", "0").failure().names(&["Dockerfile:2", "RUNN"]);
 }
 
-#[test]
+fn buildkit_is_given_folders_secrets_agents_and_a_dockerfile_that_is_no_file() {
+    let file = "
+services:
+  web:
+    build:
+      context: ./app
+      dockerfile_inline: |
+        FROM stand-in:1 AS unneeded
+        RUN exit 1
+        FROM stand-in:1
+        ARG NAME
+        RUN --mount=type=secret,id=token --mount=type=ssh cat /run/secrets/token > /token; test -S $$SSH_AUTH_SOCK
+        COPY . /src
+        RUN echo $$NAME > /name; grep -c 192.0.2.7 /etc/hosts
+      args: { NAME: Ada }
+      secrets: [token]
+      ssh: [default]
+      extra_hosts: ['far:192.0.2.7']
+      cache_to: ['type=inline']
+      labels: { mine: '1' }
+      tags: ['kitted:2']
+    command: sleep 1000
+    init: true
+secrets: { token: { file: ./token } }
+";
+    let host = Host::with("kitted", file);
+    host.write("token", "s3cret");
+    host.write("app/.dockerignore", "*.log\nskipped\n!skipped/kept\n");
+    host.write("app/a.log", "no");
+    host.write("app/skipped/kept", "yes");
+    host.write("app/skipped/other", "no");
+    host.write("app/deep/file", "x");
+    std::os::unix::fs::symlink("deep/file", host.folder.join("app/link")).unwrap();
+    let agent = host.root.with_file_name("agent.sock");
+    let _listener = UnixListener::bind(&agent).unwrap();
+    let build = || with(&host, &["--progress", "plain", "build"], "SSH_AUTH_SOCK", agent.to_str().unwrap()).success();
+    build();
+    let again = build().stderr;
+    assert!(again.contains("[kitted-web 4/4] RUN echo") && again.matches("CACHED").count() >= 3, "{again}");
+    host.motet(&["up", "-d", "--no-build"]).success();
+    let seen =
+        host.shell("web", "cat /token; echo; cat /name; cd /src; ls -d .dockerignore * skipped/* deep/*; cat link");
+    let files = ".dockerignore\ndeep\ndeep/file\nlink\nskipped\nskipped/kept";
+    assert_eq!(seen, format!("s3cret\nAda\n{files}\nx"));
+    host.write("app/deep/file", "changed");
+    build();
+    host.motet(&["up", "-d"]).success();
+    assert_eq!(host.shell("web", "cat /src/deep/file"), "changed");
+    let label = host.motet(&["image", "inspect", "-f", "{{.Config.Labels.mine}}", "kitted:2"]).success().stdout;
+    assert_eq!(label, "1\n");
+    let mut without = host.command(&["build"]);
+    without.env_remove("SSH_AUTH_SOCK").stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(without.spawn().unwrap(), "build").failure().names(&["ssh agent `default`", "SSH_AUTH_SOCK"]);
+    host.motet(&["image", "rm", "kitted:2"]).success();
+}
+
 fn what_the_engines_api_is_too_old_for_is_refused_with_both_versions() {
-    if lacks_docker() {
-        return;
-    }
-    let host =
-        Host::with_docker("old", "services: { web: { image: 'stand-in:1', command: 'true', annotations: { a: b } } }");
-    let outcome = finish(
-        host.command(&["up", "-d"])
-            .env("DOCKER_API_VERSION", "1.41")
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap(),
-        "up",
-    );
-    outcome.failure().names(&["`annotations` needs API 1.43, this engine has 1.41"]);
+    let host = Host::with("old", "services: { web: { image: 'stand-in:1', command: 'true', annotations: { a: b } } }");
+    with(&host, &["up", "-d"], "DOCKER_API_VERSION", "1.41")
+        .failure()
+        .names(&["`annotations` needs API 1.43, this engine has 1.41"]);
     checks::nothing_is_there(&host);
 }
 
@@ -107,17 +153,18 @@ fn docker_compose() -> Option<PathBuf> {
 
 #[track_caller]
 fn theirs(program: &Path, host: &Host, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).current_dir(&host.folder).output().unwrap();
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(&host.folder)
+        .env("DOCKER_HOST", format!("unix://{}", dockerd::ours().unwrap().socket.display()))
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-#[test]
 fn a_project_of_docker_compose_is_taken_over_without_being_made_again() {
     let Some(program) = docker_compose() else { return };
-    if lacks_docker() {
-        return;
-    }
     let (host, _) = two("theirs");
     theirs(&program, &host, &["up", "-d"]);
     let before = host.ps();
@@ -132,12 +179,8 @@ fn a_project_of_docker_compose_is_taken_over_without_being_made_again() {
     assert_eq!(theirs(&program, &host, &["ps", "-aq"]), "");
 }
 
-#[test]
 fn docker_compose_takes_over_a_project_of_ours_without_making_it_again() {
     let Some(program) = docker_compose() else { return };
-    if lacks_docker() {
-        return;
-    }
     let (host, _) = two("ours");
     host.motet(&["up", "-d"]).success();
     let before = host.ps();
@@ -187,7 +230,7 @@ fn on_socket(answer: Option<&'static str>, parts: &[&str]) {
     }
     let mut command = host.command(&["up", "-d"]);
     command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     finish(command.spawn().unwrap(), "up").failure().names(parts);
 }
 
@@ -205,6 +248,28 @@ fn an_engine_that_fails_is_quoted() {
 #[test]
 fn a_stream_that_is_closed_half_way_is_said_to_be() {
     on_socket(Some("HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n[{"), &["closed the connection half-way"]);
+}
+
+#[test]
+fn every_scenario_says_on_which_engines_it_runs() {
+    let folder = workspace().join("tests/scenarios");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let list = text.rsplit_once("\nengines! {").map(|(_, list)| list).unwrap_or_default();
+        let mut lines = text.lines().peekable();
+        while let Some(line) = lines.next() {
+            let name = lines.peek().and_then(|next| next.strip_prefix("fn ")).and_then(|next| next.split('(').next());
+            if let (true, Some(name)) = (line == "#[test]", name) {
+                let is_told = [format!(" {name},"), format!(" {name}:")].iter().any(|told| list.contains(told));
+                assert!(
+                    is_told,
+                    "{}: say in `engines!` where `{name}` runs: `both`, `embedded` with a reason, ..",
+                    path.display()
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -228,4 +293,22 @@ fn the_readme_lists_what_needs_a_newer_engine() {
         }
     }
     assert!(found >= 8, "{found}");
+}
+
+engines! {
+    both: [
+        up_logs_exec_scale_and_down_work_on_a_docker_engine,
+        the_classic_builder_builds_and_names_the_line_that_fails,
+        buildkit_is_given_folders_secrets_agents_and_a_dockerfile_that_is_no_file,
+        what_the_engines_api_is_too_old_for_is_refused_with_both_versions,
+        a_project_of_docker_compose_is_taken_over_without_being_made_again,
+        docker_compose_takes_over_a_project_of_ours_without_making_it_again,
+    ],
+    neither: [
+        an_engine_that_is_not_there_is_named_with_what_to_do,
+        an_engine_that_fails_is_quoted,
+        a_stream_that_is_closed_half_way_is_said_to_be,
+        every_scenario_says_on_which_engines_it_runs,
+        the_readme_lists_what_needs_a_newer_engine,
+    ],
 }

@@ -1,6 +1,7 @@
 //! `down`, `stop`, `start`, `restart`: gone without a trace, or back as before.
 
 use crate::support::checks;
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
 
 const KEPT: &str = "
@@ -87,4 +88,16 @@ fn an_orphan_is_named_and_goes_when_asked() {
     host.motet(&["up", "-d"]).success().names(&["orphan-b-1"]);
     host.motet(&["up", "-d", "--remove-orphans"]).success();
     checks::only_these_run(&host, &["orphan-a-1"]);
+}
+
+engines! {
+    both: [
+        down_keeps_the_named_volume_and_down_v_forgets_it,
+        down_without_a_file_finds_the_project_by_its_name,
+        stop_start_and_restart_keep_the_container,
+        an_orphan_is_named_and_goes_when_asked,
+    ],
+    embedded: [
+        a_program_deaf_to_its_stop_signal_is_not_waited_for: "a Docker Engine waits as long as it is told",
+    ],
 }

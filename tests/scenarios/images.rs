@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
 use crate::support::image::stand_in;
 
@@ -111,4 +112,12 @@ fn hostile_images_do_nothing_to_the_host() {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+engines! {
+    embedded: [
+        an_image_is_named_saved_removed_and_loaded_as_it_was: "it wants an empty store, the Docker Engine of the suite has images",
+        an_imported_file_system_takes_changes_and_prune_frees_what_df_shows: "it wants an empty store",
+        hostile_images_do_nothing_to_the_host: "images are unpacked by the Docker Engine, which is not ours",
+    ],
 }

@@ -1,5 +1,6 @@
 //! `logs`: every line, in order, whoever was watching.
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root, until};
 
 fn finished(name: &str, command: &str) -> Host {
@@ -58,4 +59,13 @@ fn a_long_line_and_bytes_that_are_no_text_survive() {
     let printed = host.motet(&["logs", "--no-log-prefix"]).success().stdout;
     assert_eq!(printed.len(), 180_000 + 4, "{}", &printed[printed.len().saturating_sub(50)..]);
     assert!(printed.ends_with("end\n"));
+}
+
+engines! {
+    both: [
+        every_line_is_kept_with_its_stream_and_order,
+        timestamps_are_those_of_writing,
+        following_shows_what_comes_and_ends_with_the_container,
+        a_long_line_and_bytes_that_are_no_text_survive,
+    ],
 }

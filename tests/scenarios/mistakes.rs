@@ -1,5 +1,6 @@
 //! Projects that somebody could have written by accident: what is said of them, and where it points.
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, workspace};
 
 /// A folder of mistakes, and what the output must name: the place first.
@@ -89,4 +90,12 @@ fn mistakes_are_records_where_a_program_reads() {
         assert_eq!((&records[1]["code"], &records[1]["column"]), (&"E0204".into(), &10.into()));
         assert_eq!((&records[1]["related"][0]["file"], &records[1]["related"][0]["line"]), (&".env".into(), &1.into()));
     }
+}
+
+engines! {
+    neither: [
+        every_recorded_mistake_is_shown_at_its_place,
+        dockerfiles_named_after_their_services_are_offered_to_them,
+        mistakes_are_records_where_a_program_reads,
+    ],
 }

@@ -1,6 +1,7 @@
 //! Networks: names, ports, and what is kept apart.
 
 use crate::support::checks;
+use crate::support::engines::engines;
 use crate::support::host::{Host, free_port, http, lacks_root, until};
 
 #[test]
@@ -105,4 +106,13 @@ networks: { one: {}, two: {} }
     assert_ne!(reach.code, 0, "the address of another network must not answer: {address}");
     host.motet(&["down"]).success();
     host.must_be_clean();
+}
+
+engines! {
+    both: [
+        services_find_each_other_by_name_alias_and_container_name,
+        a_published_port_answers_on_localhost_and_on_the_hosts_address,
+        a_sysctl_of_the_service_wins_over_the_usual_value,
+        networks_are_kept_apart,
+    ],
 }

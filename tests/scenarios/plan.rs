@@ -1,5 +1,6 @@
 //! `plan`: what would be done, with its cause and place, and nothing is done.
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
 
 const FILE: &str = "
@@ -38,4 +39,10 @@ fn a_plan_names_the_attribute_its_values_and_the_line_and_changes_nothing() {
     assert_eq!(host.motet(&["up", "-d", "--dry-run"]).success().stdout, plan.stdout, "one planner for both");
     assert_eq!((host.ps(), host.motet(&["config", "--hash", "*"]).stdout), before, "nothing was done");
     host.motet(&["down"]).success();
+}
+
+engines! {
+    both: [
+        a_plan_names_the_attribute_its_values_and_the_line_and_changes_nothing,
+    ],
 }

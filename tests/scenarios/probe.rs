@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root, workspace};
 
 /// Where we answer otherwise than Docker 20.10 did: the fact, our answer, and why.
@@ -144,4 +145,10 @@ services:
     }
     host.motet(&["down", "-v"]).success();
     host.must_be_clean();
+}
+
+engines! {
+    both: [
+        what_a_program_may_do_is_what_docker_lets_it_but_for_a_declared_list,
+    ],
 }

@@ -1,5 +1,6 @@
 //! Restart policies, exit codes, and what a container's end looks like.
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root, signal, until};
 
 #[test]
@@ -60,4 +61,12 @@ services:
     until("both end", || host.ps().iter().all(|container| container["State"] == "exited"));
     assert_eq!(host.container("codes-three-1")["ExitCode"], 3);
     assert_eq!(host.container("codes-killed-1")["ExitCode"], 137);
+}
+
+engines! {
+    both: [
+        on_failure_is_tried_so_often_and_no_more,
+        a_killed_program_comes_back_under_always_but_not_after_stop,
+        the_exit_code_is_the_programs_own_or_its_signals,
+    ],
 }

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root, until};
 
 const FILE: &str = "
@@ -80,4 +81,13 @@ fn signals_reach_the_program() {
     });
     crate::support::host::signal(i32::try_from(child.id()).unwrap(), rustix::process::Signal::TERM);
     assert_eq!(crate::support::host::finish(child, "run").code, 7);
+}
+
+engines! {
+    both: [
+        run_passes_streams_code_and_variables_and_starts_what_the_service_needs,
+        run_reads_what_is_piped_in,
+        a_detached_run_is_a_one_off_with_a_name_and_labels_and_without_the_services_ports,
+        signals_reach_the_program,
+    ],
 }

@@ -1,6 +1,7 @@
 //! `up`: what the file says is what runs, and nothing is done twice.
 
 use crate::support::checks;
+use crate::support::engines::engines;
 use crate::support::host::{Host, finish, free_port, http, lacks_root, signal, until};
 
 const TWO: &str = "
@@ -240,4 +241,19 @@ services:
     assert_eq!(host.motet(&["up", "--abort-on-container-failure"]).code, 3);
     host.motet(&["down"]).success();
     host.must_be_clean();
+}
+
+engines! {
+    both: [
+        up_starts_every_service_and_a_second_one_changes_nothing,
+        a_changed_service_is_recreated_and_the_others_are_left_alone,
+        a_dependency_is_healthy_before_its_dependant_starts,
+        a_job_completes_before_its_dependant_starts_and_a_failed_one_fails_up,
+        attached_up_shows_the_first_line_and_ctrl_c_stops_what_it_started,
+        an_attached_up_goes_on_with_the_container_that_takes_the_place_of_another,
+        replicas_follow_the_scale_up_and_down,
+        ten_services_and_their_ports_come_up_together,
+        the_program_is_confined_as_docker_confines_it,
+        an_attached_up_whose_service_fails_fails_with_its_code_and_last_lines,
+    ],
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Child;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, finish, lacks_root, signal, until};
 
 const SYNC: &str = "
@@ -111,4 +112,12 @@ services:
 fn watching_nothing_is_an_error_that_shows_how() {
     let host = Host::with("nothing", "services: { web: { image: stand-in:1 } }");
     host.motet(&["watch"]).failure().names(&["develop.watch", "action: sync+restart"]);
+}
+
+engines! {
+    both: [
+        saves_reach_every_replica_and_ignored_files_none,
+        a_rebuild_replaces_the_container,
+        watching_nothing_is_an_error_that_shows_how,
+    ],
 }

@@ -1,6 +1,7 @@
 //! Wrong input: a clear error at its place, and nothing left behind.
 
 use crate::support::checks;
+use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
 
 /// A file that is wrong, and what the error must name.
@@ -149,4 +150,22 @@ fn a_user_who_is_not_root_is_told_what_is_missing() {
     let output = command.output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && message.contains("root"), "{message}");
+}
+
+engines! {
+    both: [
+        a_port_in_use_names_its_holder,
+        a_port_of_another_project_names_the_project_and_what_frees_it,
+        an_image_that_is_nowhere_is_named_with_the_cause,
+        a_missing_program_is_named,
+        a_failing_health_check_shows_the_probes_output,
+    ],
+    neither: [
+        no_file_lists_the_names_that_were_looked_for,
+        bad_yaml_is_shown_at_line_and_column,
+        an_unknown_key_is_shown_with_the_one_that_was_meant,
+        an_undefined_dependency_is_shown_with_the_one_that_was_meant,
+        a_cycle_is_named_in_full,
+        a_user_who_is_not_root_is_told_what_is_missing,
+    ],
 }

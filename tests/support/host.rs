@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::leaks;
+use crate::support::engines::{self, is_on_docker};
+use crate::support::{dockerd, leaks};
 
 /// Longest that anything in a scenario may take before it counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,6 +18,7 @@ pub struct Host {
     pub folder: PathBuf,
     /// `MOTET_ENGINE`
     pub engine: &'static str,
+    _name: engines::Name,
     _scratch: tempfile::TempDir,
 }
 
@@ -64,15 +66,6 @@ impl Outcome {
     }
 }
 
-/// Says why a scenario that needs a Docker Engine can't run here; `true`: return from it.
-pub fn lacks_docker() -> bool {
-    let is_there = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").is_ok();
-    if !is_there {
-        println!("skipped: no Docker Engine listens on /var/run/docker.sock");
-    }
-    !is_there
-}
-
 /// Says why a scenario that needs root can't run here; `true`: return from it.
 pub fn lacks_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
@@ -92,25 +85,15 @@ impl Host {
         host
     }
 
-    /// As [`Host::with`], on the Docker Engine of this machine.
-    pub fn with_docker(name: &str, compose: &str) -> Self {
-        let mut host = Self::empty(name);
-        host.engine = "docker";
-        host.write("compose.yaml", compose);
-        let archive = crate::support::image::stand_in();
-        host.motet(&["load", "-i", archive.to_str().unwrap()]).success();
-        host
-    }
-
-    /// A fresh host with an empty project folder and an empty store; `MOTET_TEST_ENGINE` says on which engine.
+    /// A fresh host with an empty project folder, on the engine that the scenario is run for.
     pub fn empty(name: &str) -> Self {
+        let reserved = engines::name(name);
         // Not below /tmp: overlayfs can't stack on a tmpfs without extended attributes, or on another overlay.
         let scratch = tempfile::Builder::new().prefix("motet-test-").tempdir_in("/var/tmp").unwrap();
         let (root, folder) = (scratch.path().join("root"), scratch.path().join(name));
         std::fs::create_dir(&folder).unwrap();
-        let engine =
-            if std::env::var("MOTET_TEST_ENGINE").is_ok_and(|it| it == "docker") { "docker" } else { "embedded" };
-        Self { root, folder, engine, _scratch: scratch }
+        let engine = if is_on_docker() { "docker" } else { "embedded" };
+        Self { root, folder, engine, _name: reserved, _scratch: scratch }
     }
 
     /// Writes a file of the project.
@@ -133,6 +116,11 @@ impl Host {
             std::env::vars().filter(|(name, _)| name.starts_with("COMPOSE_") || name.starts_with("DOCKER_"))
         {
             command.env_remove(name);
+        }
+        if self.engine == "docker"
+            && let Some(dockerd) = dockerd::ours()
+        {
+            command.env("DOCKER_HOST", format!("unix://{}", dockerd.socket.display()));
         }
         command
     }
@@ -181,6 +169,9 @@ impl Host {
     /// Pid of the first process of a container, as the host sees it; `None`: it does not run.
     #[track_caller]
     pub fn init_pid(&self, id: &str) -> Option<i32> {
+        if self.engine == "docker" {
+            return dockerd::ours().and_then(|dockerd| dockerd.init_pid(id));
+        }
         let status = self.record(id, "status.json");
         let pid = status.pointer("/status/Running/init/pid").and_then(serde_json::Value::as_i64)?;
         Some(i32::try_from(pid).unwrap())
@@ -208,21 +199,59 @@ impl Host {
     /// Fails the scenario if anything of this host is left on the machine after `down`.
     #[track_caller]
     pub fn must_be_clean(&self) {
-        let found = leaks::of(&self.root);
+        let mut found = leaks::of(&self.root);
+        if self.engine == "docker" {
+            found.extend(self.labelled("container", &["-a"]));
+            found.extend(self.labelled("network", &[]));
+        }
         assert!(found.is_empty(), "left behind:\n{}", found.join("\n"));
+    }
+}
+
+impl Host {
+    /// Names of this project's things of a kind.
+    fn labelled(&self, kind: &str, more: &[&str]) -> Vec<String> {
+        let project = self.folder.file_name().unwrap().to_string_lossy();
+        let filter = format!("label=com.docker.compose.project={project}");
+        let field = if kind == "container" { "{{.Names}}" } else { "{{.Name}}" };
+        let args = [&[kind, "ls", "--filter", &filter, "--format", field][..], more].concat();
+        let mut names: Vec<_> = self.motet(&args).success().stdout.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// What the scenario ended with, as far as both engines must agree on it.
+    fn ending(&self) -> serde_json::Value {
+        let folder = self.folder.to_string_lossy();
+        let containers: Vec<_> = self.ps().iter().map(|container| engines::observable(container, &folder)).collect();
+        serde_json::json!({
+            "containers": containers,
+            "networks": self.labelled("network", &[]),
+            "volumes": self.labelled("volume", &[]),
+        })
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
+        let is_project = self.folder.join("compose.yaml").exists();
+        let ending = (is_project && !std::thread::panicking()).then(|| self.ending());
         // A failed scenario leaves its containers; the next ones must not suffer from them.
-        let _ = self.command(&["down", "-v", "--remove-orphans", "-t", "0"]).output();
+        let mut down = self.command(&["down", "-v", "--remove-orphans", "-t", "0"]);
+        if self.engine == "docker" {
+            // Its store is that of all scenarios.
+            down.args(["--rmi", "local"]);
+        }
+        let _ = down.output();
         // The network of containers outside of any project stays where it was first wanted, as Docker's does.
         if self.root.join("lib").exists() {
             let _ = self.command(&["container", "prune", "-f"]).output();
             let _ = self.command(&["network", "rm", "bridge"]).output();
         }
         leaks::force_away(&self.root);
+        if let Some(ending) = ending {
+            engines::compare(ending);
+        }
     }
 }
 

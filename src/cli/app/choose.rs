@@ -91,6 +91,8 @@ fn docker_settings(environment: &Environment) -> DockerSettings {
         tls: environment.get("DOCKER_TLS").is_some(),
         api_version: environment.get("DOCKER_API_VERSION").map(str::to_owned),
         locks: Some(locks),
+        ssh_agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
+        classic_builds: environment.get("DOCKER_BUILDKIT").is_some_and(|value| matches!(value, "0" | "false")),
     }
 }
 

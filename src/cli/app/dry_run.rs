@@ -35,6 +35,10 @@ impl Engine for DryRun {
         self.0.name()
     }
 
+    async fn check_container(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        self.0.check_container(spec).await
+    }
+
     async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError> {
         self.0.check_ports(specs).await
     }

@@ -21,7 +21,7 @@ use crate::docker::create::{self, Needs};
 use crate::docker::engine::{Docker, container_name};
 use crate::docker::fault::{Fault, Version};
 use crate::docker::hub::SharedHub;
-use crate::docker::{files, follow, host_config, images, summary};
+use crate::docker::{files, follow, host_config, images, resources, summary};
 
 /// Keeps other commands of this user on this engine out while the result lives.
 pub(crate) async fn hold(engine: &Docker, name: &str, waits: Box<dyn FnOnce() + Send>) -> Result<Hold, EngineError> {
@@ -86,7 +86,13 @@ pub(crate) async fn create(client: &Client, spec: &ContainerSpec) -> Result<Cont
     let id = created["Id"].as_str().unwrap_or_default().to_owned();
     let prepared = async {
         for endpoint in &creation.connects {
-            connect(client, &id, endpoint).await?;
+            match connect(client, &id, endpoint).await {
+                Err(fault) if resources::is_ambiguous(&fault) => {
+                    resources::keep_one(client, &endpoint.network).await?;
+                    connect(client, &id, endpoint).await?;
+                }
+                other => other?,
+            }
         }
         let contents: Vec<_> = spec.files.iter().filter(|file| !host_config::is_mounted(file)).collect();
         if !contents.is_empty() {
@@ -118,9 +124,23 @@ pub(crate) async fn connect(client: &Client, id: &str, endpoint: &Endpoint) -> R
 pub(crate) async fn start(client: &Client, id: &ContainerId) -> Result<(), EngineError> {
     let failed = |fault: Fault| fault.at("start", container_name(&id.0));
     let api = client.api().await.map_err(failed)?;
-    let started = api.docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(Fault::from);
+    let mut started = api.docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(Fault::from);
+    if started.as_ref().is_err_and(resources::is_ambiguous) {
+        let found = follow::look(client, &id.0).await.map_err(failed)?.unwrap_or_default();
+        for (name, _) in found["NetworkSettings"]["Networks"].as_object().into_iter().flatten() {
+            resources::keep_one(client, name).await.map_err(failed)?;
+        }
+        started = api.docker.start_container(&id.0, None::<StartContainerOptions>).await.map_err(Fault::from);
+    }
     let Err(fault) = started else { return Ok(()) };
     let mut error = failed(fault);
+    // As the docker command tells them apart: a program that is not there, and one that can't be run.
+    let says = |words: &[&str]| words.iter().any(|words| error.message.contains(words));
+    if says(&["executable file not found", "no such file or directory: unknown"]) {
+        error.kind = ErrorKind::NotFound;
+    } else if says(&["exec format error", "permission denied: unknown", "is a directory: unknown"]) {
+        error.kind = ErrorKind::Denied;
+    }
     // The engine calls a port by its place in a sentence: `Bind for 0.0.0.0:80 failed: port is already allocated`.
     if error.kind == ErrorKind::Conflict
         && let Some(port) = port_in(&error.message)

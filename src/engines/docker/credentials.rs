@@ -74,11 +74,16 @@ impl Logins {
         Ok(Some(json!({"username": user, "password": password, "identitytoken": token, "serveraddress": registry})))
     }
 
-    /// Returns the header for a call about an image; without a login an empty one, which the engine wants to see.
-    pub(crate) async fn header(&self, reference: &str) -> Result<String, Fault> {
+    /// Returns the login for an image's registry, an empty document where there is none.
+    pub(crate) async fn of(&self, reference: &str) -> Result<Value, Fault> {
         let registry = registry(reference);
         let config = self.read()?;
-        let login = self.login(&config, &registry).await?.unwrap_or_else(|| json!({}));
+        Ok(self.login(&config, &registry).await?.unwrap_or_else(|| json!({})))
+    }
+
+    /// Returns the header for a call about an image; without a login an empty one, which the engine wants to see.
+    pub(crate) async fn header(&self, reference: &str) -> Result<String, Fault> {
+        let login = self.of(reference).await?;
         Ok(URL_SAFE.encode(login.to_string()))
     }
 

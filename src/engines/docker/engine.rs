@@ -30,7 +30,7 @@ use crate::docker::client::{Client, LOOK, escape, query, within};
 use crate::docker::credentials::Logins;
 use crate::docker::fault::Fault;
 use crate::docker::hub::SharedHub;
-use crate::docker::{acts, build, files, follow, images, logs, ports, resources, streams, summary};
+use crate::docker::{acts, build, create, files, follow, images, logs, ports, resources, streams, summary};
 
 /// The engine over a Docker API.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ pub struct Docker {
     pub(crate) hub: SharedHub,
     pub(crate) logins: Logins,
     pub(crate) locks: Option<PathBuf>,
+    /// The socket of the ssh agent that builds are handed.
+    pub(crate) ssh_agent: Option<PathBuf>,
+    /// Never use BuildKit.
+    pub(crate) classic_builds: bool,
 }
 
 /// What a container is called in messages.
@@ -82,6 +86,12 @@ impl Engine for Docker {
 
     async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError> {
         ports::check(&self.client, specs).await
+    }
+
+    async fn check_container(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let failed = |fault: Fault| fault.at("create", container_name(&spec.name));
+        let version = self.client.api().await.map_err(failed)?.version;
+        create::creation(spec, version).map(|_| ()).map_err(failed)
     }
 
     async fn list_containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, EngineError> {
@@ -254,15 +264,21 @@ impl Engine for Docker {
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        let path = format!("/networks/{}", escape(name));
-        let removed = self.client.call(Method::DELETE, &path, None, bollard::body_full(Bytes::new())).await;
-        or_gone(removed.map(|_| ())).map_err(|fault| fault.at("remove", network_name(name)))
+        let removed = resources::remove_network(&self.client, name).await;
+        removed.map_err(|fault| fault.at("remove", network_name(name)))
     }
 
     async fn connect_network(&self, id: &ContainerId, endpoint: &Endpoint) -> Result<(), EngineError> {
         let failed =
             |fault: Fault| fault.at(&format!("connect {} to", container_name(&id.0)), network_name(&endpoint.network));
-        match acts::connect(&self.client, &id.0, endpoint).await {
+        let connected = match acts::connect(&self.client, &id.0, endpoint).await {
+            Err(fault) if resources::is_ambiguous(&fault) => {
+                resources::keep_one(&self.client, &endpoint.network).await.map_err(failed)?;
+                acts::connect(&self.client, &id.0, endpoint).await
+            }
+            other => other,
+        };
+        match connected {
             Err(Fault::Refused { message, .. }) if message.contains("already exists in network") => Ok(()),
             other => other.map_err(failed),
         }
@@ -328,7 +344,7 @@ impl Engine for Docker {
     }
 
     async fn build_image(&self, spec: &BuildSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError> {
-        build::build(&self.client, &self.logins, spec, progress).await
+        build::build(self, spec, progress).await
     }
 
     async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {

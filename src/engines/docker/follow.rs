@@ -57,22 +57,36 @@ pub(crate) async fn state(
                 happening = happenings.recv() => happening,
                 () = sender.closed() => return,
             };
+            // What is removed at its end is gone before it can be looked at.
+            let (mut ended, mut is_end) = (None, true);
             match happening {
                 Ok(happening) if happening.id != full_id => continue,
                 Ok(happening) if happening.action == "destroy" => {
                     let _ = sender.send(ContainerState::Removed).await;
                     return;
                 }
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Ok(happening) => {
+                    is_end = happening.action == "die";
+                    ended = happening.exit_code.filter(|_| is_end);
+                }
+                Err(RecvError::Lagged(_)) => {}
                 // The engine went, or restarts: whoever is there again is listened to once more.
                 Err(RecvError::Closed) => match hub.listen(&client).await {
                     Ok(again) => happenings = again,
                     Err(_) => return,
                 },
             }
-            match look(&client, &full_id).await {
-                Ok(Some(found)) => {
-                    let state = summary::state(&found);
+            let now = look(&client, &full_id).await.map(|found| found.as_ref().map(summary::state));
+            let now = match (now, ended) {
+                (Ok(None | Some(ContainerState::Dead { .. })), Some(exit_code)) => {
+                    Ok(Some(ContainerState::Exited { exit_code, at: SystemTime::now(), out_of_memory: false }))
+                }
+                // It went on meanwhile: its end is still to be told.
+                (Ok(None | Some(ContainerState::Dead { .. })), None) if !is_end => continue,
+                (now, _) => now,
+            };
+            match now {
+                Ok(Some(state)) => {
                     if state != last {
                         last = state.clone();
                         if sender.send(state).await.is_err() {

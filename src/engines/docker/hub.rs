@@ -35,6 +35,8 @@ const ACTIONS: [&str; 12] = [
 pub(crate) struct Happening {
     pub(crate) id: String,
     pub(crate) action: String,
+    /// Of an end (`die`).
+    pub(crate) exit_code: Option<i32>,
 }
 
 /// Hands the one stream to all who listen; it is opened for the first and closed after the last.
@@ -85,7 +87,12 @@ impl Hub {
 
 fn happening(document: &Value) -> Happening {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    Happening { id: text(&document["Actor"]["ID"]), action: text(&document["Action"]) }
+    let actor = &document["Actor"];
+    Happening {
+        id: text(&actor["ID"]),
+        action: text(&document["Action"]),
+        exit_code: actor["Attributes"]["exitCode"].as_str().and_then(|code| code.parse().ok()),
+    }
 }
 
 /// Where the hub is held.

@@ -184,12 +184,21 @@ pub(crate) async fn import(
     pairs.extend(changes.iter().map(|change| ("changes", change.clone())));
     let request = Request::builder().header(CONTENT_TYPE, "application/x-tar");
     let path = format!("/images/create{}", query(&pairs));
-    let answer = client.call_with(request, Method::POST, &path, lines::of_file(archive)).await?;
+    // The engine does not say which change it means.
+    let asked = changes.iter().map(|change| format!("`{change}`")).collect::<Vec<_>>().join(", ");
+    let refused = |why: &str| {
+        let asked = if asked.is_empty() { String::new() } else { format!(" (of {asked})") };
+        Fault::Refused { status: 400, message: format!("{why}{asked}") }
+    };
+    let answer = match client.call_with(request, Method::POST, &path, lines::of_file(archive)).await {
+        Err(Fault::Refused { message, .. }) => return Err(refused(&message)),
+        other => other?,
+    };
     let mut documents = Documents::of(answer.into_body());
     let mut id = None;
     while let Some(document) = documents.next().await? {
         if let Some(error) = document["error"].as_str() {
-            return Err(Fault::Refused { status: 400, message: error.to_owned() });
+            return Err(refused(error));
         }
         id = document["status"].as_str().filter(|status| status.starts_with("sha256:")).map(str::to_owned).or(id);
     }
@@ -221,7 +230,17 @@ pub(crate) async fn tag(client: &Client, reference: &str, new: &str) -> Result<(
 /// Takes a reference away, and the image with its last one.
 pub(crate) async fn untag(client: &Client, reference: &str, force: bool) -> Result<Vec<RemovedImage>, Fault> {
     let path = format!("/images/{}?force={}", in_path(reference), u8::from(force));
-    let answer = client.call(Method::DELETE, &path, None, nothing()).await?;
+    let answer = match client.call(Method::DELETE, &path, None, nothing()).await {
+        Err(Fault::Refused { status: 409, message }) => {
+            // The engine says that there are other names, but not which.
+            let found = find(client, reference).await.ok().flatten().unwrap_or_default();
+            let names: Vec<&str> =
+                found["RepoTags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let names = if names.len() > 1 { format!(": {}", names.join(", ")) } else { String::new() };
+            return Err(Fault::Refused { status: 409, message: format!("{message}{names}") });
+        }
+        other => other?,
+    };
     let found = Documents::of(answer.into_body()).next().await?.unwrap_or_default();
     let removed = |row: &Value| {
         let untagged = row["Untagged"].as_str().map(|name| RemovedImage::Untagged(name.to_owned()));

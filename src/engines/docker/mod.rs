@@ -43,5 +43,7 @@ pub fn open_docker(settings: &DockerSettings) -> Result<Arc<dyn Engine>, EngineE
         hub: Arc::default(),
         logins: Logins { config: settings.config.clone() },
         locks: settings.locks.clone(),
+        ssh_agent: settings.ssh_agent.clone(),
+        classic_builds: settings.classic_builds,
     }))
 }

@@ -25,6 +25,10 @@ pub struct DockerSettings {
     pub api_version: Option<String>,
     /// Folder for the locks by which commands of this user keep out of each other's way; `None`: no locks.
     pub locks: Option<PathBuf>,
+    /// `SSH_AUTH_SOCK`
+    pub ssh_agent: Option<PathBuf>,
+    /// `DOCKER_BUILDKIT=0`: builds go through the classic builder.
+    pub classic_builds: bool,
 }
 
 /// How an engine is reached.

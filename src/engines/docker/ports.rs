@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use orchestrator::engine::container::{ContainerSpec, PortBinding};
 use orchestrator::engine::error::{EngineError, ErrorKind};
+use orchestrator::identity;
 use serde_json::Value;
 
 use crate::docker::client::Client;
@@ -16,6 +17,7 @@ struct Open {
     port: u16,
     protocol: String,
     holder: String,
+    project: Option<String>,
 }
 
 /// Says which of the wanted ports are taken, and by whom.
@@ -48,7 +50,8 @@ fn opened(rows: &Value) -> Vec<Open> {
             let number = port["PublicPort"].as_u64().and_then(|number| u16::try_from(number).ok());
             if let (Some(address), Some(port_number)) = (address, number) {
                 let protocol = port["Type"].as_str().unwrap_or("tcp").to_owned();
-                open.push(Open { address, port: port_number, protocol, holder: holder.clone() });
+                let project = row["Labels"][identity::PROJECT].as_str().map(str::to_owned);
+                open.push(Open { address, port: port_number, protocol, holder: holder.clone(), project });
             }
         }
     }
@@ -73,21 +76,42 @@ fn taken(wanted: &PortBinding, open: &[Open], is_here: bool) -> Option<EngineErr
             .iter()
             .find(|open| open.port == number && open.protocol == wanted.protocol && meet(wanted.host_ip, open.address));
         match held {
-            Some(open) => Some(format!("container `{}`", open.holder)),
-            None if is_here && first == last && is_bound(wanted, number) => {
-                Some("a program of this machine".to_owned())
-            }
+            Some(open) => Some((format!("container `{}`", open.holder), open.project.as_ref())),
+            None if is_here && first == last && is_bound(wanted, number) => Some((program(number), None)),
             None => None,
         }
     };
-    let holders: Vec<String> = (first..=last).map_while(holder).collect();
+    let holders: Vec<(String, Option<&String>)> = (first..=last).map_while(holder).collect();
     if holders.len() < usize::from(last - first) + 1 {
         return None;
     }
     let resource = format!("host port {first}");
     let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
-    let message = format!("host port {range} is taken by {}", holders[0]);
-    Some(EngineError::new(ErrorKind::Conflict, resource, message).hint("publish another port, or stop its holder"))
+    let (holder, project) = &holders[0];
+    let told = EngineError::new(ErrorKind::Conflict, resource, format!("host port {range} is taken by {holder}"));
+    Some(match project {
+        Some(project) => {
+            told.hint(format!("that is of project `{project}`: `-p {project} stop` frees the port; or publish another"))
+        }
+        None => told.hint("stop what holds it, or publish another port"),
+    })
+}
+
+/// Names the program that listens on a TCP port of this machine.
+#[cfg(target_os = "linux")]
+fn program(number: u16) -> String {
+    use runtime::network::ports::holder;
+    use runtime::state::container::Protocol;
+    match holder::find(number, Protocol::Tcp) {
+        Some(holder) => format!("`{}` (process {})", holder.command, holder.pid),
+        None => "a program of this machine".to_owned(),
+    }
+}
+
+/// Names the program that listens on a TCP port of this machine.
+#[cfg(not(target_os = "linux"))]
+fn program(_: u16) -> String {
+    "a program of this machine".to_owned()
 }
 
 /// Says whether somebody listens there already; a port that we may not bind ourselves tells nothing.

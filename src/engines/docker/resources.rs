@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bytes::Bytes;
+use hyper::Method;
 use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use serde_json::{Value, json};
 
@@ -39,7 +41,12 @@ async fn count_endpoints(client: &Client) -> Result<BTreeMap<String, usize>, Fau
 
 /// Finds a network by name; the engine finds beginnings of ids, too.
 pub(crate) async fn find_network(client: &Client, name: &str) -> Result<Option<NetworkSummary>, Fault> {
-    let found = match client.get(&format!("/networks/{}", escape(name))).await {
+    let mut found = client.get(&format!("/networks/{}", escape(name))).await;
+    if found.as_ref().is_err_and(is_ambiguous) {
+        keep_one(client, name).await?;
+        found = client.get(&format!("/networks/{}", escape(name))).await;
+    }
+    let found = match found {
         Ok(found) => found,
         Err(Fault::Refused { status: 404, .. }) => return Ok(None),
         Err(fault) => return Err(fault),
@@ -50,6 +57,56 @@ pub(crate) async fn find_network(client: &Client, name: &str) -> Result<Option<N
     let counts = count_endpoints(client).await?;
     let count = counts.get(found["Id"].as_str().unwrap_or_default()).copied().unwrap_or(0);
     Ok(Some(summary::network(&found, count)))
+}
+
+/// Says whether the engine has several networks of one name: those of commands that were killed while it made them.
+pub(crate) fn is_ambiguous(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused { message, .. } if message.contains("is ambiguous"))
+}
+
+/// Returns the networks of exactly this name.
+async fn namesakes(client: &Client, name: &str) -> Result<Vec<Value>, Fault> {
+    let path = format!("/networks{}", query(&[("filters", json!({"name": [name]}).to_string())]));
+    let found = client.get(&path).await?;
+    Ok(found.as_array().into_iter().flatten().filter(|network| network["Name"] == name).cloned().collect())
+}
+
+/// Leaves one of several networks of one name: that which containers are on, else the oldest.
+pub(crate) async fn keep_one(client: &Client, name: &str) -> Result<(), Fault> {
+    let mut found = namesakes(client, name).await?;
+    let counts = count_endpoints(client).await?;
+    found.sort_by_key(|network| {
+        let id = network["Id"].as_str().unwrap_or_default();
+        (counts.get(id).is_none(), network["Created"].as_str().unwrap_or_default().to_owned(), id.to_owned())
+    });
+    for other in found.iter().skip(1) {
+        let path = format!("/networks/{}", other["Id"].as_str().unwrap_or_default());
+        match client.call(Method::DELETE, &path, None, bollard::body_full(Bytes::new())).await {
+            Ok(_) | Err(Fault::Refused { status: 404, .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a network and its namesakes; one that is not there is success.
+pub(crate) async fn remove_network(client: &Client, name: &str) -> Result<(), Fault> {
+    let remove = |name: String| async move {
+        let path = format!("/networks/{}", escape(&name));
+        match client.call(Method::DELETE, &path, None, bollard::body_full(Bytes::new())).await {
+            Ok(_) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    };
+    match remove(name.to_owned()).await {
+        Err(fault) if is_ambiguous(&fault) => {
+            for network in namesakes(client, name).await? {
+                remove(network["Id"].as_str().unwrap_or_default().to_owned()).await?;
+            }
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Creates a network; one of the same name and labels is success.

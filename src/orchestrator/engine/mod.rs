@@ -61,6 +61,12 @@ pub trait Engine: Send + Sync {
     /// taken, naming the holder.
     async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError>;
 
+    /// Says, before anything is created, whether the engine can make such a container at all.
+    async fn check_container(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let _ = spec;
+        Ok(())
+    }
+
     /// Returns every container that has all of `labels` (`key=value`, or `key`), running or not.
     async fn list_containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, EngineError>;
 

@@ -19,7 +19,7 @@ use crate::operations::error::OperationError;
 use crate::operations::mute::{Mute, muted};
 use crate::operations::undo;
 use crate::operations::urls::{Url, urls};
-use crate::plan::{ImageAction, Plan, Scope, image_actions, plan_up, propose_images, scope_of};
+use crate::plan::{ImageAction, Plan, Scope, Step, image_actions, plan_up, propose_images, scope_of};
 
 pub use crate::plan::{BuildChoice, PullChoice, UpOptions};
 
@@ -59,6 +59,7 @@ async fn bring_up(
     for text in &plan.warnings {
         let _ = events.send(Event::Warning(text.clone()));
     }
+    check_containers(&engine, &plan).await?;
     check_ports(&engine, &plan.publishes).await?;
     let ahead = decisive_images(&desired, &observed, &scope, &options)?;
     if !ahead.is_empty() {
@@ -146,6 +147,19 @@ async fn get_images(
         options.images_done.insert(reference);
     }
     Ok(())
+}
+
+/// Asks about each container that the plan makes: what the engine can't do is said before anything is done.
+async fn check_containers(engine: &Arc<dyn Engine>, plan: &Plan) -> Result<(), OperationError> {
+    let mut failures = Vec::new();
+    for planned in plan.ids().map(|id| plan.step(id)) {
+        if let Step::CreateContainer(new) = &planned.step
+            && let Err(error) = engine.check_container(&new.spec).await
+        {
+            failures.push(Failure::new(error, planned.path.clone()));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(OperationError::of(failures)) }
 }
 
 /// Asks, service by service and side by side, who holds the host ports that the plan needs.

@@ -58,7 +58,14 @@ pub(crate) async fn build(
     let request = Request::builder()
         .header(CONTENT_TYPE, "application/x-tar")
         .header("X-Registry-Config", logins.all().await.map_err(failed)?);
-    let answer = client.call_with(request, Method::POST, &path, body).await.map_err(failed)?;
+    let dockerfile = context.as_ref().map(|context| (context.shown.as_str(), context.text.as_str()));
+    let answer = match client.call_with(request, Method::POST, &path, body).await {
+        // The Dockerfile is read before anything else.
+        Err(Fault::Refused { status: 400, message }) => {
+            return Err(trouble::error(image_name(spec), &message, &Step::default(), dockerfile));
+        }
+        other => other.map_err(failed)?,
+    };
     let mut follower =
         Follower { progress, number: 0, total: 0, step: Step::default(), cached: false, line: String::new() };
     let mut documents = Documents::of(answer.into_body());
@@ -73,7 +80,6 @@ pub(crate) async fn build(
             progress.report(Progress::Note(status.to_owned()));
         }
         if let Some(why) = document["errorDetail"]["message"].as_str().or_else(|| document["error"].as_str()) {
-            let dockerfile = context.as_ref().map(|context| (context.shown.as_str(), context.text.as_str()));
             return Err(trouble::error(image_name(spec), why, &follower.step, dockerfile));
         }
     }
@@ -130,7 +136,7 @@ impl Follower<'_> {
         self.line.push_str(text);
         while let Some(end) = self.line.find('\n') {
             let line: String = self.line.drain(..=end).collect();
-            self.line_of(line.trim_end());
+            self.line_of(plain(&line).trim_end());
         }
     }
 
@@ -157,6 +163,18 @@ impl Follower<'_> {
             self.progress.report(Progress::StepDone { number: self.number, cached: self.cached });
         }
     }
+}
+
+/// Takes the colours off that the engine marks standard error with.
+fn plain(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part
+            .trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ';')
+            .get(1..)
+            .unwrap_or_default()
+    })
 }
 
 /// Reads `Step 2/3 : RUN x`.

@@ -77,49 +77,8 @@ impl Context {
     }
 
     /// Calls `each` with every file that the build can see, folders before what is in them, in the order of names.
-    pub(crate) fn walk(&self, each: &mut dyn FnMut(&str, &Path, &Metadata) -> io::Result<()>) -> io::Result<()> {
-        self.enter("", &Matched::default(), each)
-    }
-
-    fn enter(
-        &self,
-        folder: &str,
-        matched: &Matched,
-        each: &mut dyn FnMut(&str, &Path, &Metadata) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.root.join(folder))? {
-            match entry?.file_name().into_string() {
-                Ok(name) => names.push(name),
-                Err(name) => tracing::warn!("`{}` is no UTF-8 and stays out of the build", name.display()),
-            }
-        }
-        names.sort();
-        for name in names {
-            let relative = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            let path = self.root.join(&relative);
-            let metadata = match fs::symlink_metadata(&path) {
-                Ok(metadata) => metadata,
-                // Gone since the folder was read.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            let (is_ignored, inner) = self.ignore.step(&relative, matched);
-            // The builder itself reads these two.
-            let is_ignored = is_ignored && relative != self.dockerfile && relative != ".dockerignore";
-            if metadata.is_dir() {
-                let leads = self.dockerfile.strip_prefix(&relative).is_some_and(|rest| rest.starts_with('/'));
-                if !is_ignored {
-                    each(&relative, &path, &metadata)?;
-                }
-                if !is_ignored || leads || self.ignore.has_exceptions() {
-                    self.enter(&relative, &inner, each)?;
-                }
-            } else if !is_ignored && !metadata.file_type().is_socket() {
-                each(&relative, &path, &metadata)?;
-            }
-        }
-        Ok(())
+    pub(crate) fn walk(&self, each: &mut Each<'_>) -> io::Result<()> {
+        walk(&self.root, &self.ignore, &Keep::ForBuilder(self.dockerfile.clone()), each)
     }
 
     /// Writes it as a tar, everything the root's, as the docker command does.
@@ -151,6 +110,79 @@ impl Context {
             archive.append_data(&mut header, &self.dockerfile, self.text.as_bytes())?;
         }
         archive.finish()
+    }
+}
+
+/// What is done with a file: its path in the folder, its path on the host, what it is.
+pub(crate) type Each<'a> = dyn FnMut(&str, &Path, &Metadata) -> io::Result<()> + 'a;
+
+/// What is never left out.
+pub(crate) enum Keep {
+    Nothing,
+    /// The classic builder reads the Dockerfile and the ignore file out of what it is sent.
+    ForBuilder(String),
+}
+
+impl Keep {
+    fn keeps(&self, relative: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::ForBuilder(dockerfile) => relative == dockerfile || relative == ".dockerignore",
+        }
+    }
+
+    fn leads(&self, folder: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::ForBuilder(dockerfile) => dockerfile.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+        }
+    }
+}
+
+/// Calls `each` with every file that is not ignored, folders before what is in them, in the order of names.
+pub(crate) fn walk(root: &Path, ignore: &Ignore, keep: &Keep, each: &mut Each<'_>) -> io::Result<()> {
+    Walk { root, ignore, keep }.enter("", &Matched::default(), each)
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    ignore: &'a Ignore,
+    keep: &'a Keep,
+}
+
+impl Walk<'_> {
+    fn enter(&self, folder: &str, matched: &Matched, each: &mut Each<'_>) -> io::Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.root.join(folder))? {
+            match entry?.file_name().into_string() {
+                Ok(name) => names.push(name),
+                Err(name) => tracing::warn!("`{}` is no UTF-8 and stays out of the build", name.display()),
+            }
+        }
+        names.sort();
+        for name in names {
+            let relative = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let path = self.root.join(&relative);
+            let metadata = match fs::symlink_metadata(&path) {
+                Ok(metadata) => metadata,
+                // Gone since the folder was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let (is_ignored, inner) = self.ignore.step(&relative, matched);
+            let is_ignored = is_ignored && !self.keep.keeps(&relative);
+            if metadata.is_dir() {
+                if !is_ignored {
+                    each(&relative, &path, &metadata)?;
+                }
+                if !is_ignored || self.keep.leads(&relative) || self.ignore.has_exceptions() {
+                    self.enter(&relative, &inner, each)?;
+                }
+            } else if !is_ignored && !metadata.file_type().is_socket() {
+                each(&relative, &path, &metadata)?;
+            }
+        }
+        Ok(())
     }
 }
 

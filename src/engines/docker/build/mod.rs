@@ -1,15 +1,20 @@
-//! Builds by the engine's classic builder, which every engine of this API has.
+//! Builds: by BuildKit where the engine has it, else by the classic builder.
 
+mod buildkit;
 mod classic;
 mod context;
+mod grpc;
+mod session;
+mod share;
 mod trouble;
+mod vertices;
+mod wire;
 
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::image::{BuildSpec, ImageSummary, PushSpec};
 use orchestrator::engine::progress::ProgressSink;
 
-use crate::docker::client::Client;
-use crate::docker::credentials::Logins;
+use crate::docker::engine::Docker;
 use crate::docker::fault::Fault;
 use crate::docker::{images, summary};
 
@@ -25,16 +30,24 @@ fn refuse(spec: &BuildSpec, why: &str) -> EngineError {
 
 /// Builds an image, tags it, and sends it to its registry where so asked.
 pub(crate) async fn build(
-    client: &Client,
-    logins: &Logins,
+    engine: &Docker,
     spec: &BuildSpec,
     progress: &ProgressSink,
 ) -> Result<ImageSummary, EngineError> {
     if !spec.unsupported.is_empty() {
         return Err(refuse(spec, &format!("the docker engine can't be told of `{}`", spec.unsupported.join("`, `"))));
     }
+    let (client, logins) = (&engine.client, &engine.logins);
     let failed = |fault: Fault| fault.at("build", image_name(spec));
-    let id = classic::build(client, logins, spec, progress).await?;
+    let version = client.api().await.map_err(failed)?.version;
+    let kit = match engine.classic_builds || buildkit::is_for_classic(spec, version) {
+        true => None,
+        false => buildkit::connect(client).await.map_err(failed)?,
+    };
+    let id = match kit {
+        Some(kit) => buildkit::build(engine, kit, spec, progress).await?,
+        None => classic::build(client, logins, spec, progress).await?,
+    };
     if spec.push {
         for tag in &spec.tags {
             let push = PushSpec { reference: tag.clone(), platform: None };

@@ -62,7 +62,13 @@ pub(crate) fn creation(spec: &ContainerSpec, has: Version) -> Result<Creation, F
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         exposed_ports: some(
-            spec.ports.iter().map(|port| format!("{}/{}", port.container_port, port.protocol)).collect::<Vec<_>>(),
+            spec.expose
+                .iter()
+                .cloned()
+                .chain(spec.ports.iter().map(|port| format!("{}/{}", port.container_port, port.protocol)))
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>(),
         ),
         tty: Some(spec.tty),
         open_stdin: Some(spec.stdin_open),

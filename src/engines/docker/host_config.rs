@@ -26,19 +26,19 @@ pub(crate) fn host_config(spec: &ContainerSpec, needs: &Needs) -> Result<HostCon
     }
     let mut config = HostConfig {
         network_mode: Some(network_mode(&spec.network)),
-        port_bindings: some(ports(spec)),
+        port_bindings: Some(ports(spec)),
         restart_policy: restart(spec.restart),
         auto_remove: Some(spec.auto_remove),
         volumes_from: some(spec.volumes_from.clone()),
         annotations: some(spec.annotations.clone().into_iter().collect()),
-        cap_add: some(spec.cap_add.clone()),
-        cap_drop: some(spec.cap_drop.clone()),
+        cap_add: some(capabilities(&spec.cap_add)),
+        cap_drop: some(capabilities(&spec.cap_drop)),
         cgroupns_mode: cgroup_namespace(spec.cgroup.as_deref())?,
         cgroup_parent: spec.cgroup_parent.clone(),
         dns: some(spec.dns.clone()),
         dns_options: some(spec.dns_opt.clone()),
         dns_search: some(spec.dns_search.clone()),
-        extra_hosts: some(spec.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect()),
+        extra_hosts: Some(spec.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect()),
         group_add: some(spec.group_add.clone()),
         init: spec.init.then_some(true),
         ipc_mode: spec.ipc.clone(),
@@ -90,6 +90,16 @@ fn ports(spec: &ContainerSpec) -> HashMap<String, Option<Vec<PortBinding>>> {
         ports.entry(key).or_default().get_or_insert_default().push(binding);
     }
     ports
+}
+
+/// Capabilities as the docker command names them: each once, in order, `CAP_` before it.
+fn capabilities(names: &[String]) -> Vec<String> {
+    let full = |name: &String| match name.to_ascii_uppercase() {
+        all if all == "ALL" => all,
+        name if name.starts_with("CAP_") => name,
+        name => format!("CAP_{name}"),
+    };
+    names.iter().map(full).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 fn restart(policy: Restart) -> Option<RestartPolicy> {
@@ -269,7 +279,10 @@ fn mounts(spec: &ContainerSpec, needs: &Needs, config: &mut HostConfig) -> Resul
                     MountVolumeOptions { no_copy: some(*nocopy), subpath: subpath.clone(), ..Default::default() };
                 mounts.push(Mount { volume_options: Some(options), ..of(MountType::VOLUME, Some(name.clone())) });
             }
-            MountSource::Anonymous { name } => mounts.push(of(MountType::VOLUME, name.clone())),
+            MountSource::Anonymous { name } => mounts.push(Mount {
+                volume_options: Some(MountVolumeOptions::default()),
+                ..of(MountType::VOLUME, name.clone())
+            }),
             MountSource::Tmpfs { size, mode, options } if !options.is_empty() || (size.is_none() && mode.is_none()) => {
                 let size = size.map(|size| format!("size={size}"));
                 let mode = mode.map(|mode| format!("mode={mode:o}"));

@@ -68,6 +68,7 @@ pub(crate) fn container(project: &Project, service: &Service, hash: &str) -> Res
         files,
         network: networks::mode(project, service),
         ports,
+        expose: service.expose.clone(),
         extra_hosts: flatten_hosts(&service.extra_hosts),
         dns: service.dns.clone(),
         dns_opt: service.dns_opt.clone(),

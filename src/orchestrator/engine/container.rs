@@ -39,6 +39,8 @@ pub struct ContainerSpec {
     pub files: Vec<FileMount>,
     pub network: NetworkMode,
     pub ports: Vec<PortBinding>,
+    /// Ports that are told of without being opened on the host: `80`, `53/udp`, `7000-7002`.
+    pub expose: Vec<String>,
     /// Host name and address, `host-gateway` included.
     pub extra_hosts: Vec<(String, String)>,
     pub dns: Vec<String>,

@@ -12,9 +12,9 @@ use orchestrator::engine::image::BuildSecret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::grpc::{Messages, Reply, ReplyBody, Status, reply};
-use super::share::{self, Shared, Wanted};
-use super::wire::{Fields, Message};
+use crate::docker::build::grpc::{Messages, Reply, ReplyBody, Status, reply};
+use crate::docker::build::share::{self, Shared, Wanted};
+use crate::docker::build::wire::{Fields, Message};
 use crate::docker::client::{Client, Taken};
 use crate::docker::credentials::Logins;
 use crate::docker::fault::Fault;

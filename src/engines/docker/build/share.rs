@@ -10,9 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use patterns::Ignore;
 use tokio::sync::mpsc;
 
-use super::context::{Keep, walk};
-use super::grpc::{Messages, Reply, Status};
-use super::wire::{Fields, Message};
+use crate::docker::build::context::{Keep, walk};
+use crate::docker::build::grpc::{Messages, Reply, Status};
+use crate::docker::build::wire::{Fields, Message};
 
 /// Bytes of a piece of a file.
 const PIECE: usize = 32 << 10;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use orchestrator::engine::progress::{Progress, ProgressSink};
 
-use super::trouble::Step;
-use super::wire::{Fields, Message};
+use crate::docker::build::trouble::Step;
+use crate::docker::build::wire::{Fields, Message};
 
 /// Follows a build.
 pub(super) struct Follower<'a> {

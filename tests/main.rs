@@ -29,8 +29,10 @@ mod scenarios {
     pub mod logs;
     pub mod mistakes;
     pub mod network;
+    pub mod outside;
     pub mod plan;
     pub mod probe;
+    pub mod publish;
     pub mod restart;
     pub mod run;
     pub mod up;

@@ -135,7 +135,9 @@ fn kind_of(failure: &Failure) -> Kind {
         ErrorKind::NotFound | ErrorKind::Failed | ErrorKind::Unavailable => match attribute {
             "build" => Kind::Build,
             "image" | "pull_policy" => Kind::Pull,
-            "healthcheck" | "depends_on" | "command" | "entrypoint" => Kind::Start,
+            "healthcheck" | "depends_on" | "command" | "entrypoint" | "pre_start" | "post_start" | "provider" => {
+                Kind::Start
+            }
             // Of a service as a whole: its container could not be made or started, or did not get ready.
             "" if is_service(failure.path.as_deref()) => Kind::Start,
             _ if failure.error.place.is_some() => Kind::Build,
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!(kind(ErrorKind::Unavailable, "services.web.image"), Kind::Pull);
         assert_eq!(kind(ErrorKind::Failed, "services.db.healthcheck"), Kind::Start);
         assert_eq!(kind(ErrorKind::Failed, "services.web"), Kind::Start);
+        assert_eq!(kind(ErrorKind::Failed, "services.web.pre_start[1]"), Kind::Start);
         assert_eq!(kind(ErrorKind::Conflict, "services.web.ports[0]"), Kind::Conflict);
         assert_eq!(kind(ErrorKind::Denied, "services.web.image"), Kind::Environment);
         assert_eq!(kind(ErrorKind::Failed, "networks.x"), Kind::Failed);

@@ -62,12 +62,12 @@ fn no_such_service(services: &Map<String, Json>, disabled: &BTreeMap<String, Jso
         return Diagnostic::error(550, format!("the service `{name}` is not enabled"))
             .help(format!("enable one of its profiles with --profile: {}", profiles.join(", ")));
     }
-    let diagnostic = Diagnostic::error(551, format!("no such service: `{name}`"));
     let names = || services.keys().chain(disabled.keys()).map(String::as_str);
-    match similar::closest(name, names()) {
-        Some(near) => diagnostic.help(format!("a service with a similar name exists: `{near}`")),
-        None => diagnostic.help(format!("there are {}", names().collect::<Vec<_>>().join(", "))),
-    }
+    let meant = match similar::closest(name, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", names().take(8).collect::<Vec<_>>().join(", ")),
+    };
+    Diagnostic::error(551, format!("no such service: {name}; {meant}"))
 }
 
 /// Leaves out networks, volumes, configs, secrets and models that no enabled service uses.

@@ -27,6 +27,10 @@ pub enum ResourceKind {
     Volume,
     Container,
     Image,
+    /// A service that a program outside of the engine provides.
+    Provider,
+    /// An AI model.
+    Model,
 }
 
 /// What is being done to it.
@@ -49,6 +53,8 @@ pub enum Act {
     Copy,
     Commit,
     Export,
+    Configure,
+    Publish,
 }
 
 /// Something happened.
@@ -101,6 +107,13 @@ pub enum Event {
     },
     /// Something that the person should know, but that does not stop the work.
     Warning(String),
+    /// A hook of the file wrote a line.
+    HookOutput {
+        /// `shop-web-1 ->`, `web pre_start[0] ->`
+        source: String,
+        /// The line.
+        line: String,
+    },
     /// A container is about to start, or runs already: whoever shows its output listens from now on.
     Attach(Attachment),
 }

@@ -28,6 +28,10 @@ pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 pub const FILES_HASH: &str = "motet.files-hash";
 /// What a container was made from, as JSON: it tells what has changed since. No label of Docker Compose's.
 pub const MADE_FROM: &str = "motet.made-from";
+/// Variables that providers and model runners have set in a container, as JSON. No label of Docker Compose's.
+pub const PROVIDED: &str = "motet.provided";
+/// `pre_start` on the containers of such hooks.
+pub const HOOK: &str = "com.docker.compose.hook";
 /// Id of the image that a container was made from.
 pub const IMAGE: &str = "com.docker.compose.image";
 /// Version of the tool that made it.
@@ -59,6 +63,12 @@ pub fn container_name(project: &str, service: &Service, number: u32) -> String {
 pub fn one_off_name(project: &str, service: &Service, slug: &str) -> String {
     let separator = separator(service);
     [project, &service.name, "run", slug].join(&separator.to_string())
+}
+
+/// Returns the name of the container of a `pre_start` hook.
+pub fn pre_start_name(project: &str, service: &Service, index: usize) -> String {
+    let separator = separator(service);
+    [project, &service.name, "pre_start", &index.to_string()].join(&separator.to_string())
 }
 
 /// Returns what joins the parts of a name.

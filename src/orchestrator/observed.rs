@@ -29,11 +29,22 @@ impl ObservedContainer {
     }
 }
 
+/// The container of a `pre_start` hook that a run has left: it was killed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftHook {
+    /// Service that it belongs to.
+    pub service: String,
+    /// The container.
+    pub summary: ContainerSummary,
+}
+
 /// All that matters to the project.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Containers of the project, by service, number and name.
     pub containers: Vec<ObservedContainer>,
+    /// Containers of hooks; no hook runs when nobody brings the project up.
+    pub hooks: Vec<LeftHook>,
     /// Every network of the engine, by name.
     pub networks: BTreeMap<String, NetworkSummary>,
     /// Every volume of the engine, by name.
@@ -67,6 +78,7 @@ pub async fn observe(
         find_images(engine, images),
     )?;
     Ok(Observed {
+        hooks: hooks(&containers),
         containers: of_project(containers),
         networks: networks.into_iter().map(|network| (network.name.clone(), network)).collect(),
         volumes: volumes.into_iter().map(|volume| (volume.name.clone(), volume)).collect(),
@@ -108,6 +120,15 @@ pub async fn observe_containers(
     project: &str,
 ) -> Result<Vec<ObservedContainer>, EngineError> {
     Ok(of_project(engine.list_containers(&identity::project_filter(project)).await?))
+}
+
+fn hooks(containers: &[ContainerSummary]) -> Vec<LeftHook> {
+    let left = |summary: &ContainerSummary| {
+        summary.labels.get(identity::HOOK)?;
+        let service = summary.labels.get(identity::SERVICE)?.clone();
+        Some(LeftHook { service, summary: summary.clone() })
+    };
+    containers.iter().filter(|summary| !matches!(summary.state, ContainerState::Removed)).filter_map(left).collect()
 }
 
 pub(crate) fn of_project(containers: Vec<ContainerSummary>) -> Vec<ObservedContainer> {

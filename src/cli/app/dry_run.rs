@@ -39,6 +39,10 @@ impl Engine for DryRun {
         self.0.check_container(spec).await
     }
 
+    fn is_dry(&self) -> bool {
+        true
+    }
+
     async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError> {
         self.0.check_ports(specs).await
     }

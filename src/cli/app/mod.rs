@@ -12,6 +12,6 @@ pub(crate) mod remote;
 pub(crate) mod streams;
 pub(crate) mod terminal;
 
-pub(crate) use given::App;
+pub(crate) use given::{App, registries};
 pub(crate) use interrupts::Interrupts;
 pub(crate) use project::Warnings;

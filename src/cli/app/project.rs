@@ -62,13 +62,13 @@ impl App {
                 all.for_each(|service| service.joined_by_underscore = self.settings.compatibility);
                 Ok(LoadedProject { project, sources: loaded.sources })
             }
+            // A service that is not there is no mistake of the file.
+            _ if errors.iter().all(|error| error.code == NO_SUCH_SERVICE) => {
+                let said: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                Err(CommandError::new(Kind::Failed, said.join("\n")))
+            }
             _ => Err(CommandError {
-                // A service that is not there is no mistake of the file.
-                kind: if errors.iter().all(|error| error.code == NO_SUCH_SERVICE) {
-                    Kind::Failed
-                } else {
-                    Kind::Config
-                },
+                kind: Kind::Config,
                 source: Source::Diagnostics(errors, Box::new(loaded.sources)),
                 hints: Vec::new(),
             }),

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::app::App;
-use crate::commands::{generate, viz};
+use crate::commands::{generate, publish, viz};
 use crate::error::CommandError;
 
 /// Verbs that Docker Compose calls experimental
@@ -18,6 +18,8 @@ pub(crate) struct Args {
 enum Verb {
     /// Print the services and their dependencies as a graph
     Viz(viz::Args),
+    /// Publish the project's files to a registry
+    Publish(publish::Args),
     /// Write a Compose file for containers that are there
     Generate(generate::Args),
 }
@@ -25,6 +27,7 @@ enum Verb {
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     match args.verb {
         Verb::Viz(args) => viz::run(&args, app),
+        Verb::Publish(args) => publish::run(args, app).await,
         Verb::Generate(args) => generate::run(args, app).await,
     }
 }

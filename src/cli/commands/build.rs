@@ -7,8 +7,8 @@ use orchestrator::operations::build::{BuildOptions, build};
 use crate::app::{App, Warnings};
 use crate::args::Environment;
 use crate::args::global::ProgressStyle;
-use crate::commands::{host_files, services};
-use crate::error::CommandError;
+use crate::commands::{bake, host_files, services};
+use crate::error::{CommandError, Kind};
 
 /// Build the images
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,38 @@ pub(crate) struct Args {
     #[arg(long)]
     with_dependencies: bool,
 
+    /// Send each image to its registry once it is built
+    #[arg(long)]
+    push: bool,
+
+    /// Only look for mistakes in the Dockerfiles
+    #[arg(long)]
+    check: bool,
+
+    /// Print what would be built, in the form of a bake file
+    #[arg(long)]
+    print: bool,
+
+    /// An ssh agent or key for RUN: `default`, or `ID=PATH`
+    #[arg(long, value_name = "AGENT")]
+    ssh: Vec<String>,
+
+    /// Attest how the image was built: `true`, `false`, `mode=max`
+    #[arg(long, value_name = "FORM")]
+    provenance: Option<String>,
+
+    /// Attest what is in the image
+    #[arg(long, value_name = "FORM")]
+    sbom: Option<String>,
+
+    // A builder of buildx; only the one that is always there means the same here.
+    #[arg(long, value_name = "NAME", hide = true)]
+    builder: Option<String>,
+
+    // Docker's old builder had this limit; BuildKit has none either.
+    #[arg(short, long, value_name = "BYTES", hide = true)]
+    memory: Option<String>,
+
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
@@ -41,6 +73,17 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&[], Warnings::Shown)?;
     services::check(&args.services, &loaded.project)?;
+    if let Some(builder) = args.builder.as_deref().filter(|builder| !matches!(*builder, "" | "default")) {
+        let message = format!("no builder `{builder}` found: images are built by motet itself, or by the engine");
+        return Err(CommandError::new(Kind::Failed, message).hint("leave out `--builder`"));
+    }
+    if args.memory.is_some() {
+        app.printer.warn("`--memory` is left out: builds have no limit of memory");
+    }
+    if args.print {
+        app.printer.data(&bake::file(&loaded.project, &args.services, args.push));
+        return Ok(());
+    }
     if app.settings.dry_run {
         let built =
             loaded.project.services.keys().filter(|name| args.services.is_empty() || args.services.contains(name));
@@ -64,9 +107,17 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         args: build_arguments(&args.build_arg, &app.environment),
         no_bootstrap: app.settings.no_bootstrap,
         with_dependencies: args.with_dependencies,
+        push: args.push,
+        check: args.check,
+        ssh: args.ssh,
+        provenance: args.provenance,
+        sbom: args.sbom,
     };
     let style = if args.quiet { ProgressStyle::Quiet } else { app.settings.progress };
     app.run_in(style, Some(&loaded), |events| build(engine, &loaded.project, &options, events)).await?;
+    if options.check {
+        app.printer.data("Check complete, no warnings found.");
+    }
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 pub(crate) mod acts;
 pub(crate) mod alpha;
 pub(crate) mod attach;
+pub(crate) mod bake;
+pub(crate) mod bridge;
 pub(crate) mod build;
 pub(crate) mod commit;
 pub(crate) mod completion;
@@ -33,6 +35,7 @@ pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod port;
 pub(crate) mod ps;
+pub(crate) mod publish;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod restart;
@@ -123,6 +126,8 @@ pub(crate) enum Verb {
     Pull(pull::Args),
     /// Push the images
     Push(push::Args),
+    /// Publish the project's files to a registry
+    Publish(publish::Args),
     /// Load images from an archive
     Load(load::Args),
     /// Create the containers without starting them
@@ -140,7 +145,7 @@ pub(crate) enum Verb {
     /// Freeze the running containers
     Pause(pause::Args),
     /// Let frozen containers go on
-    Unpause(pause::Args),
+    Unpause(pause::UnpauseArgs),
     /// Remove stopped containers
     Rm(rm::Args),
     /// Run N replicas of a service
@@ -182,6 +187,8 @@ pub(crate) enum Verb {
     Watch(watch::Args),
     /// Print the services and their dependencies as a graph
     Viz(viz::Args),
+    /// Convert the project into another model, by images that do that
+    Bridge(bridge::Args),
     /// Explain the code of a mistake, such as E0107
     Explain(explain::Args),
     /// Containers by name, outside of any project
@@ -254,6 +261,8 @@ impl Verb {
             Self::Build(args) => build::run(args, app).await,
             Self::Pull(args) => pull::run(args, app).await,
             Self::Push(args) => push::run(args, app).await,
+            Self::Publish(args) => publish::run(args, app).await,
+            Self::Bridge(args) => bridge::run(args, app).await,
             Self::Load(args) => load::run(args, app).await,
             Self::Create(args) => create::run(args, app).await,
             Self::Start(args) => start::run(args, app).await,

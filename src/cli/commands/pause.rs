@@ -15,22 +15,30 @@ pub(crate) struct Args {
     services: Vec<String>,
 }
 
+/// Let frozen containers go on
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnpauseArgs {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
 /// Freezes.
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let target = app.target()?;
     services::check_target(&args.services, &target)?;
-    let (engine, scope) = (app.engine()?, scope(args));
+    let (engine, scope) = (app.engine()?, scope(args.services));
     app.run(target.loaded.as_ref(), |events| pause(engine, &target.name, &scope, events)).await
 }
 
 /// Lets go on.
-pub(crate) async fn run_unpause(args: Args, app: &App) -> Result<(), CommandError> {
+pub(crate) async fn run_unpause(args: UnpauseArgs, app: &App) -> Result<(), CommandError> {
     let target = app.target()?;
     services::check_target(&args.services, &target)?;
-    let (engine, scope) = (app.engine()?, scope(args));
+    let (engine, scope) = (app.engine()?, scope(args.services));
     app.run(target.loaded.as_ref(), |events| unpause(engine, &target.name, &scope, events)).await
 }
 
-fn scope(args: Args) -> Scope {
-    Scope { services: args.services, index: None, one_offs: false }
+fn scope(services: Vec<String>) -> Scope {
+    Scope { services, index: None, one_offs: false }
 }

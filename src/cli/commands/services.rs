@@ -24,23 +24,32 @@ pub(crate) fn check_target(names: &[String], target: &Target) -> Result<(), Comm
 
 /// Makes the error for a service that is not there.
 pub(crate) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> CommandError {
-    let error = CommandError::new(Kind::Failed, format!("no such service: {name}"));
-    let known: Vec<&str> = known.collect();
-    let closest = known
-        .iter()
-        .map(|other| (strsim::jaro_winkler(name, other), other))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match closest {
-        Some((_, other)) => error.hint(format!("did you mean `{other}`?")),
-        None if known.is_empty() => error,
-        None => error.hint(format!("there are {}", known.join(", "))),
+    CommandError::new(Kind::Failed, format!("no such service: {name}{}", meant(name, known)))
+}
+
+/// Says in a few words which of `known` was meant, or which there are.
+pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let mut known: Vec<&str> = known.collect();
+    match compose::diagnostic::similar::closest(name, known.iter().copied()) {
+        Some(other) => format!("; did you mean `{other}`?"),
+        None if known.is_empty() => String::new(),
+        None => {
+            let more = known.len().saturating_sub(SHOWN);
+            known.truncate(SHOWN);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("; there are {}{more}", known.join(", "))
+        }
     }
 }
+
+/// Names that are shown where none is near.
+const SHOWN: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use compose::model::service::Service;
+
+    use crate::error::Source;
 
     use super::*;
 
@@ -50,9 +59,13 @@ mod tests {
         for name in ["web", "database"] {
             project.services.insert(name.into(), Service::default());
         }
-        let error = check(&["web".into(), "databse".into()], &project).unwrap_err();
-        assert_eq!(error.hints, ["did you mean `database`?"]);
-        assert_eq!(check(&["zzz".into()], &project).unwrap_err().hints, ["there are database, web"]);
+        let said = |name: &str| match check(&["web".into(), name.into()], &project).unwrap_err().source {
+            Source::Message(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said("databse"), "no such service: databse; did you mean `database`?");
+        assert_eq!(said("wbe"), "no such service: wbe; did you mean `web`?");
+        assert_eq!(said("zzz"), "no such service: zzz; there are database, web");
         assert!(check(&["w*".into()], &project).is_ok());
     }
 }

@@ -22,7 +22,7 @@ fn object(event: &Event) -> Option<Value> {
         }
         Event::Progress { subject, progress } => progress_object(subject, progress),
         Event::Warning(text) => json!({ "warning": true, "message": text }),
-        Event::Attach(_) => return None,
+        Event::Attach(_) | Event::HookOutput { .. } => return None,
     })
 }
 

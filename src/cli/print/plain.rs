@@ -33,7 +33,7 @@ impl Lines {
             Event::Failed { kind, name, .. } => format!(" {}  Error", words::subject(*kind, name)),
             Event::Progress { subject, progress } => self.progress(subject, progress)?,
             Event::Warning(text) => format!("warning: {text}"),
-            Event::Attach(_) => return None,
+            Event::Attach(_) | Event::HookOutput { .. } => return None,
         })
     }
 

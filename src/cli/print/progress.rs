@@ -76,7 +76,7 @@ impl<'p> Rows<'p> {
             Event::Failed { kind, name, .. } => self.set(&words::subject(*kind, name), "Error", Standing::Failed),
             Event::Progress { subject, progress } => self.progress(subject, progress),
             Event::Warning(text) => self.printer.warn(text),
-            Event::Attach(_) => {}
+            Event::Attach(_) | Event::HookOutput { .. } => {}
         }
     }
 

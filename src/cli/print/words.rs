@@ -21,6 +21,8 @@ pub(crate) fn going_on(act: Act) -> &'static str {
         Act::Copy => "Copying",
         Act::Commit => "Committing",
         Act::Export => "Exporting",
+        Act::Configure => "Configuring",
+        Act::Publish => "publishing",
     }
 }
 
@@ -42,6 +44,8 @@ pub(crate) fn done(act: Act) -> &'static str {
         Act::Copy => "Copied",
         Act::Commit => "Committed",
         Act::Export => "Exported",
+        Act::Configure => "Configured",
+        Act::Publish => "published",
     }
 }
 
@@ -51,6 +55,6 @@ pub(crate) fn subject(kind: ResourceKind, name: &str) -> String {
         ResourceKind::Network => format!("Network {name}"),
         ResourceKind::Volume => format!("Volume {name}"),
         ResourceKind::Container => format!("Container {name}"),
-        ResourceKind::Image => name.to_owned(),
+        ResourceKind::Image | ResourceKind::Provider | ResourceKind::Model => name.to_owned(),
     }
 }

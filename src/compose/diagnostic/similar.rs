@@ -8,6 +8,9 @@ pub fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> O
         let name = plain(name);
         // A prefix is close too: `env` for `environment`, `vol` for `volumes`.
         let prefix = if written.len() >= 3 && name.starts_with(&written) { 0.85 } else { 0.0 };
+        // One slip of the fingers in a short name: `wbe` for `web`.
+        let slip = written.len() >= 3 && name.len() >= 3 && strsim::damerau_levenshtein(&written, &name) == 1;
+        let prefix = if slip { 0.85 } else { prefix };
         strsim::jaro_winkler(&written, &name).max(strsim::normalized_damerau_levenshtein(&written, &name)).max(prefix)
     };
     names
@@ -28,6 +31,7 @@ mod tests {
         assert_eq!(closest("comand", names), Some("command"));
         assert_eq!(closest("prots", names), Some("ports"));
         assert_eq!(closest("container-name", names), Some("container_name"));
+        assert_eq!(closest("wbe", ["db", "web"]), Some("web"));
         assert_eq!(closest("zzz", names), None);
     }
 }

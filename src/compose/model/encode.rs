@@ -1,8 +1,11 @@
 //! Writes a project as `config` prints it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
+use crate::canonical::forms;
 use crate::model::project::Project;
 use crate::model::yaml;
 
@@ -187,6 +190,22 @@ pub fn hashed_service(project: &Project, service: &str) -> String {
         }
     }
     escaped(&tree.to_string())
+}
+
+/// Puts `environment` into the tree of a service, where the reference's order has it.
+pub fn set_environment(service: &mut Json, environment: &BTreeMap<String, Option<String>>) {
+    let Some(tree) = service.as_object_mut() else { return };
+    let value = environment.iter().map(|(key, value)| (key.clone(), value.clone().map_or(Json::Null, Json::String)));
+    let value = Json::Object(value.collect());
+    if let Some(present) = tree.get_mut("environment") {
+        *present = value;
+        return;
+    }
+    let fields =
+        forms::SECTIONS.iter().find(|(section, _)| *section == "services").map_or(&[][..], |(_, fields)| fields);
+    let earlier = fields.iter().map(|field| field.name).take_while(|name| *name != "environment");
+    let place = earlier.filter(|name| tree.contains_key(*name)).count();
+    tree.shift_insert(place, "environment".into(), value);
 }
 
 /// Mappings whose keys the file chooses, so that an `x-` key is a name like any other.

@@ -154,6 +154,7 @@ pub(crate) fn endpoint(endpoint: &Endpoint, needs: &Needs) -> Result<EndpointSet
     };
     Ok(EndpointSettings {
         aliases: some(endpoint.aliases.clone()),
+        links: some(endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect()),
         ipam_config: some(addresses),
         mac_address: endpoint.mac_address.clone(),
         driver_opts: some(options),

@@ -38,6 +38,15 @@ impl Refusal<'_> {
     }
 }
 
+/// Returns the names that the container alone has for others, once each.
+fn links(network: &NetworkMode) -> Vec<(String, String)> {
+    let NetworkMode::Networks(endpoints) = network else { return Vec::new() };
+    let mut links: Vec<(String, String)> = endpoints.iter().flat_map(|endpoint| endpoint.links.clone()).collect();
+    links.sort();
+    links.dedup();
+    links
+}
+
 /// Makes the request.
 pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineError> {
     let refuse = Refusal { name: &spec.name };
@@ -72,6 +81,7 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
         network: network(&spec.network, &refuse)?,
         ports: spec.ports.iter().map(|it| port(it, &refuse)).collect::<Result<_, _>>()?,
         extra_hosts: spec.extra_hosts.clone(),
+        links: links(&spec.network),
         dns: spec.dns.clone(),
         dns_options: spec.dns_opt.clone(),
         dns_search: spec.dns_search.clone(),

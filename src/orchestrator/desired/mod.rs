@@ -6,7 +6,11 @@ mod files;
 mod limits;
 mod mounts;
 mod networks;
+mod pre_start;
 mod project;
+mod providers;
 mod unsupported;
 
+pub use pre_start::PreStart;
 pub use project::{Desired, DesiredNetwork, DesiredService, DesiredVolume, desired, desired_to_remove};
+pub use providers::{DesiredModel, DesiredProvider, Provided, desired_with};

@@ -57,6 +57,7 @@ pub(crate) fn mode(project: &Project, service: &Service) -> NetworkMode {
 fn endpoints(project: &Project, service: &Service) -> Vec<Endpoint> {
     let mut attachments: Vec<_> = service.networks.iter().collect();
     attachments.sort_by_key(|(key, attachment)| (Reverse(attachment.priority), (*key).clone()));
+    let links: Vec<_> = service.external_links.iter().map(|link| external_link(link)).collect();
     let endpoint = |(index, (key, attachment)): (usize, &(&String, &compose::model::service::Attachment))| {
         let mut aliases = vec![service.name.clone()];
         for alias in attachment.aliases.iter().cloned().chain(linked_names(project, &service.name)) {
@@ -76,9 +77,16 @@ fn endpoints(project: &Project, service: &Service) -> Vec<Endpoint> {
             link_local_ips: attachment.link_local_ips.clone(),
             priority: attachment.priority,
             gw_priority: attachment.gw_priority,
+            links: links.clone(),
         }
     };
     attachments.iter().enumerate().map(endpoint).collect()
+}
+
+/// Reads `CONTAINER[:ALIAS]`.
+fn external_link(link: &str) -> (String, String) {
+    let (container, alias) = link.split_once(':').unwrap_or((link, link));
+    (container.to_owned(), alias.to_owned())
 }
 
 /// Returns the names that other services' `links` give this one. Every service of the network sees them.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use compose::Project;
 use compose::model::service::{Dependency, Hook, Service};
 
+use crate::desired::pre_start::{self, PreStart};
+use crate::desired::providers::{self, DesiredModel, DesiredProvider};
 use crate::desired::{build, container, networks, unsupported};
 use crate::engine::container::{ContainerSpec, NetworkMode};
 use crate::engine::error::{EngineError, ErrorKind};
@@ -23,6 +25,10 @@ pub struct Desired {
     pub project: String,
     /// Enabled services, by name.
     pub services: BTreeMap<String, DesiredService>,
+    /// Services that a program outside of the engine provides, by name: they have no containers.
+    pub providers: BTreeMap<String, DesiredProvider>,
+    /// Models that services use, by key in the file.
+    pub models: BTreeMap<String, DesiredModel>,
     /// Services that a profile leaves out: their containers are no orphans.
     pub disabled: BTreeSet<String>,
     /// Networks, by key in the file.
@@ -58,6 +64,8 @@ pub struct DesiredService {
     pub networks: BTreeSet<String>,
     /// Keys of the volumes that it mounts.
     pub volumes: BTreeSet<String>,
+    /// Containers that run to their end before the first of its own starts.
+    pub pre_start: Vec<PreStart>,
     /// Programs run in a container after it has started.
     pub post_start: Vec<ExecSpec>,
     /// Programs run in a container before it is stopped.
@@ -105,6 +113,12 @@ impl DesiredService {
         self.source.container_name.is_some()
     }
 
+    /// Keeps in a label what a provider or a model runner has set.
+    pub(crate) fn remember(&mut self, variables: &BTreeMap<String, String>) {
+        let text = serde_json::json!(variables).to_string();
+        self.template.labels.insert(identity::PROVIDED.into(), text);
+    }
+
     /// Returns replica `number`. Shared namespaces still name a service (`service:db`).
     pub fn replica(&self, number: u32) -> ContainerSpec {
         let mut spec = self.template.clone();
@@ -127,6 +141,8 @@ pub fn desired(project: &Project, scale: &BTreeMap<String, u32>) -> Result<Desir
     let mut desired = Desired {
         project: project.name.clone(),
         services: BTreeMap::new(),
+        providers: BTreeMap::new(),
+        models: providers::models(project),
         disabled: project.disabled_services.keys().cloned().collect(),
         networks: project.networks.keys().map(|key| (key.clone(), networks::network(project, key))).collect(),
         volumes: project.volumes.keys().map(|key| (key.clone(), volume(project, key))).collect(),
@@ -135,10 +151,14 @@ pub fn desired(project: &Project, scale: &BTreeMap<String, u32>) -> Result<Desir
     let mut failures = Vec::new();
     for name in scale.keys().filter(|name| !project.services.contains_key(*name)) {
         let error =
-            EngineError::new(ErrorKind::NotFound, format!("service `{name}`"), format!("no such service: `{name}`"));
+            EngineError::new(ErrorKind::NotFound, format!("service `{name}`"), format!("no such service: {name}"));
         failures.push(Failure::new(error, None));
     }
     for (name, service) in &project.services {
+        if let Some(provider) = providers::provider(project, service) {
+            desired.providers.insert(name.clone(), provider);
+            continue;
+        }
         match one_service(project, service, scale.get(name).copied()) {
             Ok(service) => {
                 desired.services.insert(name.clone(), service);
@@ -158,7 +178,6 @@ pub fn desired_to_remove(project: &Project) -> Desired {
         service.ports.clear();
         service.restart = None;
         service.container_name = service.container_name.take().filter(|_| service.replicas <= 1);
-        service.provider = None;
     }
     if let Ok(desired) = desired(&project, &BTreeMap::new()) {
         return desired;
@@ -172,11 +191,6 @@ pub fn desired_to_remove(project: &Project) -> Desired {
 
 fn one_service(project: &Project, service: &Service, scale: Option<u32>) -> Result<DesiredService, Vec<Failure>> {
     let name = &service.name;
-    if service.provider.is_some() {
-        let message = format!("service `{name}` is given by a provider, which is not supported yet");
-        let error = EngineError::new(ErrorKind::Unsupported, format!("service `{name}`"), message);
-        return Err(vec![Failure::new(error, Some(format!("services.{name}.provider")))]);
-    }
     let replicas = scale.unwrap_or(service.replicas);
     if replicas > 1
         && let Some(container) = &service.container_name
@@ -206,6 +220,7 @@ fn one_service(project: &Project, service: &Service, scale: Option<u32>) -> Resu
             .collect(),
         networks: service.networks.keys().cloned().collect(),
         volumes: volume_keys(project, service),
+        pre_start: pre_start::all(project, service, &template)?,
         post_start: service.post_start.iter().map(hook).collect(),
         pre_stop: service.pre_stop.iter().map(hook).collect(),
         template,

@@ -280,6 +280,8 @@ pub struct Endpoint {
     pub link_local_ips: Vec<String>,
     pub priority: i64,
     pub gw_priority: i64,
+    /// Containers of others on the same network, and the names that this one alone has for them.
+    pub links: Vec<(String, String)>,
 }
 
 /// A port opened on the host.

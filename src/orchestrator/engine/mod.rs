@@ -49,6 +49,11 @@ pub trait Engine: Send + Sync {
     /// Name for people: `embedded`, `docker`.
     fn name(&self) -> &'static str;
 
+    /// Whether acts are only told of: then nothing outside of the engine is to be done either.
+    fn is_dry(&self) -> bool {
+        false
+    }
+
     /// Keeps other commands that hold `name` out while the result lives; calls `waits` before it waits for one.
     ///
     /// An engine without such a thing lets everybody in.

@@ -260,7 +260,10 @@ fn container_of(step: &Step) -> Option<&ContainerRef> {
         | Step::CreateVolume(_)
         | Step::RemoveVolume(_)
         | Step::CreateContainer(_)
-        | Step::Wait(_) => None,
+        | Step::Wait(_)
+        | Step::RunPreStart(_)
+        | Step::CallProvider { .. }
+        | Step::PrepareModel(_) => None,
     }
 }
 

@@ -1,7 +1,5 @@
 //! Carries one step out: an arm each, one call of the engine where one is enough.
 
-use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,12 +10,12 @@ use tokio::time::Instant;
 use crate::engine::Engine;
 use crate::engine::container::ContainerId;
 use crate::engine::error::{EngineError, ErrorKind};
-use crate::engine::exec::{ExecIo, ExecSpec};
 use crate::engine::image::ImageSummary;
 use crate::event::{Attachment, Event, ProgressSink};
-use crate::execute::readiness::{self, describe_exit};
+use crate::execute::provider::{self, Variables};
+use crate::execute::{hooks, model_runner, pre_start, readiness};
 use crate::identity;
-use crate::plan::{Cause, ContainerSource, Moment, Step, WaitStep};
+use crate::plan::{Cause, ContainerSource, Step, WaitStep};
 
 /// What a step leaves for later ones.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +26,10 @@ pub enum Product {
     Container(ContainerId),
     /// An image.
     Image(Box<ImageSummary>),
+    /// Variables for what depends on a provider.
+    Variables(Variables),
+    /// Address of a model.
+    Endpoint(String),
 }
 
 /// A step with all that earlier ones have made for it.
@@ -97,8 +99,15 @@ pub(crate) async fn perform(
             engine.remove_container(container()?, *anonymous_volumes).await?;
         }
         Step::RenameContainer { name, .. } => engine.rename_container(container()?, name).await?,
-        Step::RunHook { moment, exec, .. } => run_hook(engine, container()?, &subject, *moment, exec).await?,
+        Step::RunHook { moment, exec, .. } => hooks::run(engine, container()?, &subject, *moment, exec, events).await?,
         Step::Wait(wait) => wait_for_all(engine, wait, &task, events).await?,
+        Step::RunPreStart(hook) => pre_start::run(engine, hook, events).await?,
+        // What a dry run would change is not only in the engine.
+        Step::CallProvider { .. } | Step::PrepareModel(_) if engine.is_dry() => {}
+        Step::CallProvider { provider, call } => {
+            return Ok(Product::Variables(provider::call(provider, *call, events).await?));
+        }
+        Step::PrepareModel(model) => return Ok(Product::Endpoint(model_runner::prepare(model, events).await?)),
     }
     Ok(Product::Nothing)
 }
@@ -132,42 +141,4 @@ async fn wait_for_all(
 
 fn needed_by(cause: &Cause) -> Vec<String> {
     if let Cause::NeededBy(services) = cause { services.clone() } else { Vec::new() }
-}
-
-async fn run_hook(
-    engine: &Arc<dyn Engine>,
-    id: &ContainerId,
-    name: &str,
-    moment: Moment,
-    exec: &ExecSpec,
-) -> Result<(), EngineError> {
-    let word = match moment {
-        Moment::PostStart => "post_start",
-        Moment::PreStop => "pre_stop",
-    };
-    let no_pipe = |error: std::io::Error| {
-        EngineError::new(
-            ErrorKind::Failed,
-            format!("container `{name}`"),
-            format!("no pipe for the {word} hook: {error}"),
-        )
-    };
-    let (mut reader, writer) = std::io::pipe().map_err(no_pipe)?;
-    let stderr = OwnedFd::from(writer.try_clone().map_err(no_pipe)?);
-    let output = tokio::task::spawn_blocking(move || {
-        let mut bytes = Vec::new();
-        let _ = reader.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let io = ExecIo { stdin: None, stdout: OwnedFd::from(writer), stderr, size: None };
-    let code = engine.exec(id, exec, io).await?;
-    if code == 0 {
-        return Ok(());
-    }
-    let command = exec.command.join(" ");
-    let message =
-        format!("the {word} hook `{command}` of container `{name}` ended with {}", describe_exit(code, false));
-    let mut error = EngineError::new(ErrorKind::Failed, format!("container `{name}`"), message);
-    error.output = output.await.unwrap_or_default().lines().map(str::to_owned).collect();
-    Err(error)
 }

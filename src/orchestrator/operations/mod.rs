@@ -7,6 +7,7 @@ pub mod exec;
 pub mod logs;
 mod mute;
 pub mod pause;
+mod provided;
 pub mod ps;
 pub mod restart;
 pub mod run;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use compose::Project;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::desired::desired;
+use crate::desired::desired_with;
 use crate::engine::Engine;
 use crate::engine::container::{
     ContainerId, ContainerSpec, ContainerState, Mount, NetworkMode, PortBinding, RestartPolicy,
@@ -71,10 +71,14 @@ pub async fn make(
     let mut bring = options.up.clone();
     bring.services = vec![options.service.clone()];
     bring.one_offs = BTreeSet::from([options.service.clone()]);
-    up(Arc::clone(&engine), project, &bring, events.clone()).await?;
+    let brought = up(Arc::clone(&engine), project, &bring, events.clone()).await?;
 
-    let desired = desired(project, &BTreeMap::new()).map_err(OperationError::of)?;
-    let service = &desired.services[&options.service];
+    let desired = desired_with(project, &BTreeMap::new(), &brought.provided).map_err(OperationError::of)?;
+    let Some(service) = desired.services.get(&options.service) else {
+        let name = &options.service;
+        let message = format!("service `{name}` is given by a provider: it has no image to run");
+        return Err(EngineError::new(ErrorKind::Unsupported, format!("service `{name}`"), message).into());
+    };
     let mut spec = service.replica(1);
     let observed = Observed {
         containers: observe_containers(&engine, &project.name).await?,

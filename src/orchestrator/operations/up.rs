@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::desired::{Desired, desired};
+use crate::desired::{Desired, Provided, desired_with};
 use crate::engine::Engine;
 use crate::engine::container::{ContainerSpec, ContainerSummary};
 use crate::event::{Attachment, Event, Failure};
@@ -17,8 +17,8 @@ use crate::execute::{Outcome, Product, execute};
 use crate::observed::{Observed, find_strangers, observe, observe_containers};
 use crate::operations::error::OperationError;
 use crate::operations::mute::{Mute, muted};
-use crate::operations::undo;
 use crate::operations::urls::{Url, urls};
+use crate::operations::{provided, undo};
 use crate::plan::{ImageAction, Plan, Scope, Step, image_actions, plan_up, propose_images, scope_of};
 
 pub use crate::plan::{BuildChoice, PullChoice, UpOptions};
@@ -30,6 +30,8 @@ pub struct UpReport {
     pub containers: Vec<ContainerSummary>,
     /// Ways in from the host.
     pub urls: Vec<Url>,
+    /// What providers and models have given.
+    pub provided: Provided,
 }
 
 /// Brings the project up; see [`UpOptions`]. Sends [`Event::Attach`] before each container starts.
@@ -54,7 +56,9 @@ async fn bring_up(
     let waits = events.clone();
     let text = format!("another command brings project `{}` up: waiting for it", project.name);
     let _hold = engine.hold(&project.name, Box::new(move || drop(waits.send(Event::Warning(text))))).await?;
-    let (desired, scope, mut observed) = look(&engine, project, &options).await?;
+    let provided = provided::provide(&engine, project, &options, &events).await?;
+    options.provided = true;
+    let (desired, scope, mut observed) = look(&engine, project, &options, &provided).await?;
     let mut plan = plan_up(&desired, &observed, &scope, &options).map_err(OperationError::of)?;
     for text in &plan.warnings {
         let _ = events.send(Event::Warning(text.clone()));
@@ -78,7 +82,7 @@ async fn bring_up(
         .filter(|container| scope.services.contains(&container.identity.service) && !container.identity.one_off)
         .collect();
     let urls = urls(&containers);
-    Ok(UpReport { containers: containers.into_iter().map(|container| container.summary).collect(), urls })
+    Ok(UpReport { containers: containers.into_iter().map(|container| container.summary).collect(), urls, provided })
 }
 
 /// Returns what [`up`] would do, a line a step; changes nothing.
@@ -95,7 +99,8 @@ pub async fn dry_run(
 
 /// Returns the plan of [`up`]; an image that is still to be pulled or built counts as changed.
 pub async fn planned(engine: &Arc<dyn Engine>, project: &Project, options: &UpOptions) -> Result<Plan, OperationError> {
-    let (desired, scope, observed) = look(engine, project, options).await?;
+    let provided = provided::remember(engine, project).await?;
+    let (desired, scope, observed) = look(engine, project, options, &provided).await?;
     plan_up(&desired, &observed, &scope, options).map_err(OperationError::of)
 }
 
@@ -103,11 +108,16 @@ async fn look(
     engine: &Arc<dyn Engine>,
     project: &Project,
     options: &UpOptions,
+    provided: &Provided,
 ) -> Result<(Desired, Scope, Observed), OperationError> {
-    let desired = desired(project, &options.scale).map_err(OperationError::of)?;
+    let desired = desired_with(project, &options.scale, provided).map_err(OperationError::of)?;
     let scope = scope_of(&desired, &options.services, options.no_deps).map_err(OperationError::of)?;
     let in_scope = || desired.services.values().filter(|service| scope.services.contains(&service.name));
-    let images: BTreeSet<String> = in_scope().map(|service| service.image.clone()).collect();
+    let images = in_scope().flat_map(|service| {
+        let hooks = service.pre_start.iter().map(|hook| hook.spec.image.clone());
+        hooks.chain([service.image.clone()])
+    });
+    let images: BTreeSet<String> = images.collect();
     let names = in_scope().filter(|service| service.is_single()).map(|service| service.container_name(1)).collect();
     let (mut observed, strangers) =
         tokio::try_join!(observe(engine, &project.name, &images), find_strangers(engine, &project.name, &names))?;

@@ -11,9 +11,10 @@ use crate::event::Failure;
 use crate::identity;
 use crate::observed::ObservedContainer;
 use crate::plan::divergence::divergence;
-use crate::plan::plan::Report;
+use crate::plan::plan::{Order, Report, StepId};
+use crate::plan::pre_start::{self, Place};
 use crate::plan::replicas::{create, keep, replace, start, start_again, stop_before_dependencies};
-use crate::plan::step::{Cause, ContainerRef, ContainerSource};
+use crate::plan::step::{Cause, ContainerRef, ContainerSource, Step};
 use crate::plan::up::UpPlanner;
 use crate::plan::waits::{Progress, ServiceOutcome, gates_of, wait_for_all};
 
@@ -100,7 +101,46 @@ fn propose_service(planner: &mut UpPlanner<'_>, progress: &mut Progress, service
         start(planner, service, container, number, Cause::Created, Some(create), &gates, &mut outcome);
     }
     outcome.healthy = all_healthy && outcome.started.is_empty();
+    pre_start(planner, progress, service, &outcome, &gates.unwrap_or_default());
     outcome
+}
+
+/// Adds the `pre_start` hooks of a service whose every container is about to start.
+fn pre_start(
+    planner: &mut UpPlanner<'_>,
+    progress: &Progress,
+    service: &DesiredService,
+    outcome: &ServiceOutcome,
+    gates: &[(StepId, Order)],
+) {
+    let starts: Vec<(StepId, String)> = outcome
+        .started
+        .iter()
+        .filter_map(|step| match &planner.plan.step(*step).step {
+            Step::StartContainer { container, .. } => Some((*step, container.name.clone())),
+            _ => None,
+        })
+        .collect();
+    let Some((_, first)) = starts.first().filter(|_| starts.len() == outcome.containers.len()) else { return };
+    let stops = outcome.stops.iter().map(|step| (*step, Order::Needs));
+    let settled = outcome.settled.iter().map(|step| (*step, Order::Needs));
+    let after: Vec<(StepId, Order)> = gates.iter().copied().chain(settled).chain(stops).collect();
+    let observed = planner.observed;
+    let container_of = |name: &str| {
+        let planned = progress.services.get(name).and_then(|outcome| outcome.containers.first());
+        let known = || observed.replicas(name).next().map(|container| container.summary.name.clone());
+        planned.map(|container| container.name.clone()).or_else(known)
+    };
+    let place = Place {
+        service: &service.name,
+        container: first,
+        after: &after,
+        starts: &starts.iter().map(|(step, _)| *step).collect::<Vec<_>>(),
+        images: &planner.images,
+        gone: &planner.gone.iter().map(|(name, _, step)| (name.clone(), *step)).collect::<Vec<_>>(),
+        container_of: &container_of,
+    };
+    pre_start::propose(&mut planner.plan, &service.pre_start, &place);
 }
 
 fn name_taken(service: &DesiredService, stranger: &ContainerSummary) -> Failure {

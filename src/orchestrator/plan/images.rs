@@ -85,7 +85,42 @@ pub fn image_actions(
         });
         entry.services.insert(service.name.clone());
     }
+    for service in services() {
+        hook_images(&mut actions, observed, service, options);
+    }
     if failures.is_empty() { Ok(actions.into_values().collect()) } else { Err(failures) }
+}
+
+/// Adds the images that `pre_start` hooks have of their own: they are pulled as the service's would be.
+fn hook_images(
+    actions: &mut BTreeMap<String, ImageAction>,
+    observed: &Observed,
+    service: &DesiredService,
+    options: &UpOptions,
+) {
+    for hook in service.pre_start.iter().filter(|hook| hook.own_image) {
+        let reference = &hook.spec.image;
+        let present = observed.images.contains_key(reference) || options.images_done.contains(reference);
+        let always = options.pull == PullChoice::Always
+            || (options.pull == PullChoice::Policy && service.pull_policy.as_deref() == Some("always"));
+        let wanted = !present || (always && !options.images_done.contains(reference));
+        if !wanted || actions.contains_key(reference) || options.pull == PullChoice::Never {
+            continue;
+        }
+        let pull = PullSpec {
+            reference: reference.clone(),
+            platform: hook.spec.platform.clone(),
+            no_bootstrap: options.no_bootstrap,
+        };
+        let action = ImageAction {
+            reference: reference.clone(),
+            services: BTreeSet::new(),
+            step: Step::PullImage(pull),
+            cause: if present { Cause::PullPolicy } else { Cause::Missing },
+            path: format!("services.{}.pre_start[{}].image", service.name, hook.index),
+        };
+        actions.insert(reference.clone(), action);
+    }
 }
 
 fn choose(service: &DesiredService, present: bool, options: &UpOptions) -> Choice {

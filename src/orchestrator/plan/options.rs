@@ -56,6 +56,8 @@ pub struct UpOptions {
     /// Return only when every service is running or healthy.
     pub wait: bool,
     pub wait_timeout: Option<Duration>,
+    /// Providers and models were asked already: what they gave is in what is desired.
+    pub provided: bool,
     /// Never assemble an image from the host's packages.
     pub no_bootstrap: bool,
     pub quiet_pull: bool,

@@ -10,8 +10,9 @@ use crate::graph::ServiceGraph;
 use crate::identity;
 use crate::observed::{Observed, ObservedContainer};
 use crate::plan::plan::{Plan, Report, StepId};
-use crate::plan::step::{Cause, ContainerRef, Moment, Step};
+use crate::plan::step::{Cause, ContainerRef, Moment, ProviderCall, Step};
 use crate::plan::up::{known, targets_of};
+use crate::plan::{pre_start, providers};
 
 /// Which images `down` removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +71,15 @@ pub fn plan_down(
         }
         removals.push((*container, remove));
     }
+    let left = observed.hooks.iter().filter(|hook| named.as_ref().is_none_or(|named| named.contains(&hook.service)));
+    let hooks: Vec<StepId> = left.map(|hook| pre_start::remove_left(&mut plan, hook, Cause::Down)).collect();
+    if let Some(desired) = desired {
+        let gone: Vec<_> =
+            removals.iter().map(|(container, step)| (container.identity.service.clone(), *step)).collect();
+        providers::propose_ends(&mut plan, desired, named.as_ref(), (ProviderCall::Down, &Cause::Down), &gone);
+    }
     if named.is_none() {
-        remove_networks(&mut plan, project, observed, &removals);
+        remove_networks(&mut plan, project, observed, (&removals, &hooks));
         if options.volumes {
             remove_volumes(&mut plan, project, observed, &removals);
         }
@@ -98,7 +106,7 @@ fn named_services(
     }
     let mut all: BTreeSet<String> = observed.containers.iter().map(|c| c.identity.service.clone()).collect();
     if let Some(desired) = desired {
-        all.extend(desired.services.keys().cloned());
+        all.extend(desired.services.keys().chain(desired.providers.keys()).cloned());
         all.extend(desired.disabled.iter().cloned());
     }
     targets_of(all.iter(), names).map(Some)
@@ -174,7 +182,12 @@ pub(crate) fn graph_of(desired: Option<&Desired>, containers: &[&ObservedContain
     })
 }
 
-fn remove_networks(plan: &mut Plan, project: &str, observed: &Observed, removals: &[(&ObservedContainer, StepId)]) {
+fn remove_networks(
+    plan: &mut Plan,
+    project: &str,
+    observed: &Observed,
+    (removals, hooks): (&[(&ObservedContainer, StepId)], &[StepId]),
+) {
     let ours = |labels: &BTreeMap<String, String>| labels.get(identity::PROJECT).is_some_and(|owner| owner == project);
     for network in observed.networks.values().filter(|network| ours(&network.labels)) {
         let leaving: Vec<StepId> = removals
@@ -194,8 +207,8 @@ fn remove_networks(plan: &mut Plan, project: &str, observed: &Observed, removals
         }
         let path = network.labels.get(identity::NETWORK).map(|key| format!("networks.{key}"));
         let step = plan.add(Step::RemoveNetwork(network.name.clone()), Cause::Down, path);
-        for remove in leaving {
-            plan.needs(step, remove);
+        for remove in leaving.iter().chain(hooks) {
+            plan.needs(step, *remove);
         }
     }
 }

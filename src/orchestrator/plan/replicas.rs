@@ -119,8 +119,9 @@ pub(crate) fn create(
     let step = planner.plan.add_reported(Step::CreateContainer(Box::new(new)), cause, path, report);
     let networks = service.networks.iter().filter_map(|key| planner.networks.get(key));
     let volumes = service.volumes.iter().filter_map(|key| planner.volumes.get(key));
+    let provisions = planner.provisions.get(&service.name).into_iter().flatten().copied();
     let needed: Vec<StepId> =
-        image.into_iter().chain(networks.copied()).chain(volumes.copied()).chain(sharing).collect();
+        provisions.chain(image).chain(networks.copied()).chain(volumes.copied()).chain(sharing).collect();
     for on in needed {
         planner.plan.needs(step, on);
     }

@@ -11,8 +11,10 @@ use crate::event::Failure;
 use crate::graph::ServiceGraph;
 use crate::observed::ObservedContainer;
 use crate::plan::plan::{Order, Plan, StepId};
+use crate::plan::pre_start::{self, Place};
+use crate::plan::providers;
 use crate::plan::removal::{graph_of, stop_in_order};
-use crate::plan::step::{Cause, Moment, Step, Wait, WaitStep};
+use crate::plan::step::{Cause, Moment, ProviderCall, Step, Wait, WaitStep};
 use crate::plan::up::{known, targets_of};
 
 /// What happens to the containers.
@@ -55,7 +57,16 @@ pub fn plan_sequence(
     let mut plan = Plan::default();
     match sequence {
         Sequence::Stop(options) => {
-            stop_in_order(&mut plan, desired, &within(&targets), options, &Cause::Requested);
+            let stops = stop_in_order(&mut plan, desired, &within(&targets), options, &Cause::Requested);
+            if let Some(desired) = desired {
+                let service = |(name, step): (String, StepId)| {
+                    let container = replicas.iter().find(|container| container.summary.name == name)?;
+                    Some((container.identity.service.clone(), step))
+                };
+                let stopped: Vec<_> = stops.into_iter().filter_map(service).collect();
+                let call = (ProviderCall::Stop, &Cause::Requested);
+                providers::propose_ends(&mut plan, desired, Some(&targets), call, &stopped);
+            }
         }
         Sequence::Kill { signal } => {
             let running = |container: &&ObservedContainer| {
@@ -105,7 +116,7 @@ fn targets(
             // A service that a profile leaves out, or that the file no longer has, is not meant.
             all.retain(|name| desired.services.contains_key(name));
         }
-        all.extend(desired.services.keys().cloned());
+        all.extend(desired.services.keys().chain(desired.providers.keys()).cloned());
         all.extend(desired.disabled.iter().filter(|_| !names.is_empty()).cloned());
     }
     targets_of(all.iter(), names)
@@ -175,10 +186,26 @@ fn start_in_order(
             }
             gates.push((step, order));
         }
-        for container in starting {
+        let mut first_steps = Vec::new();
+        for container in &starting {
             let step = start_one(plan, desired, container, &gates);
             starts.insert(container.summary.name.clone(), step.0);
             started.entry(service.clone()).or_default().push(step.1);
+            first_steps.push(step.0);
+        }
+        let hooks = desired.and_then(|desired| desired.services.get(&service)).map(|service| &service.pre_start);
+        if let Some(hooks) = hooks.filter(|_| of_service(&service).iter().all(|container| !container.is_up())) {
+            let container_of = |name: &str| of_service(name).first().map(|container| container.summary.name.clone());
+            let place = Place {
+                service: &service,
+                container: &starting[0].summary.name,
+                after: &gates,
+                starts: &first_steps,
+                images: &BTreeMap::new(),
+                gone: &[],
+                container_of: &container_of,
+            };
+            pre_start::propose(plan, hooks, &place);
         }
     }
     if wait_for_all {

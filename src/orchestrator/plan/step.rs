@@ -1,5 +1,6 @@
 //! All that can be done to an engine, and why.
 
+use crate::desired::{DesiredModel, DesiredProvider};
 use crate::engine::container::{ContainerId, ContainerSpec, StopOptions};
 use crate::engine::exec::ExecSpec;
 use crate::engine::image::{BuildSpec, PullSpec};
@@ -76,6 +77,41 @@ pub enum Step {
     },
     /// Waits until a service's containers are ready.
     Wait(WaitStep),
+    /// Makes a container, lets it run to its end and removes it: before the first container of its service starts.
+    RunPreStart(Box<PreStartRun>),
+    /// Has a program provide a service, or take it away.
+    CallProvider {
+        /// The service.
+        provider: Box<DesiredProvider>,
+        /// What it does.
+        call: ProviderCall,
+    },
+    /// Has the model runner make a model ready.
+    PrepareModel(Box<DesiredModel>),
+}
+
+/// What a provider is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderCall {
+    /// To provide its service.
+    Up,
+    /// To halt it, if the program can.
+    Stop,
+    /// To take it away.
+    Down,
+}
+
+/// A hook that runs in a container of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreStartRun {
+    /// The container.
+    pub spec: ContainerSpec,
+    /// Service that it belongs to.
+    pub service: String,
+    /// Its place in the list.
+    pub index: usize,
+    /// Step that brings its image; `None`: the image is there.
+    pub image: Option<StepId>,
 }
 
 /// A container to create.
@@ -229,6 +265,16 @@ impl Step {
                 let names: Vec<_> = wait.containers.iter().map(|container| container.name.as_str()).collect();
                 (ResourceKind::Container, names.join(", "), Act::Wait)
             }
+            Self::RunPreStart(run) => (ResourceKind::Container, run.spec.name.clone(), Act::Start),
+            Self::CallProvider { provider, call } => {
+                let act = match call {
+                    ProviderCall::Up => Act::Create,
+                    ProviderCall::Stop => Act::Stop,
+                    ProviderCall::Down => Act::Remove,
+                };
+                (ResourceKind::Provider, provider.service.clone(), act)
+            }
+            Self::PrepareModel(model) => (ResourceKind::Model, model.name.clone(), Act::Configure),
         }
     }
 }
@@ -276,6 +322,16 @@ impl std::fmt::Display for Step {
                 };
                 write!(f, "wait until {} is {goal}", wait.service)
             }
+            Self::RunPreStart(run) => write!(f, "run pre_start[{}] of {}", run.index, run.service),
+            Self::CallProvider { provider, call } => {
+                let word = match call {
+                    ProviderCall::Up => "up",
+                    ProviderCall::Stop => "stop",
+                    ProviderCall::Down => "down",
+                };
+                write!(f, "have {} {word} {}", provider.kind, provider.service)
+            }
+            Self::PrepareModel(model) => write!(f, "make model {} ready", model.model),
         }
     }
 }

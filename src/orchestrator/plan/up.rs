@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compose::diagnostic::similar::closest;
+
 use crate::desired::Desired;
 use crate::engine::container::{ContainerId, OpenPort, StopOptions};
 use crate::engine::error::{EngineError, ErrorKind};
@@ -10,7 +12,7 @@ use crate::observed::{Observed, ObservedContainer};
 use crate::plan::options::UpOptions;
 use crate::plan::plan::{Plan, Report, StepId};
 use crate::plan::step::{Cause, ContainerRef, ContainerSource, Moment, Step};
-use crate::plan::{containers, images, networks, orphans, ports, volumes};
+use crate::plan::{containers, images, networks, orphans, ports, pre_start, providers, volumes};
 
 /// Which services an operation is about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +33,8 @@ pub(crate) struct UpPlanner<'a> {
     pub scope: &'a Scope,
     pub plan: Plan,
     pub failures: Vec<Failure>,
+    /// Steps that provide something for a service, by its name.
+    pub provisions: BTreeMap<String, Vec<StepId>>,
     /// Steps that bring an image, by reference.
     pub images: BTreeMap<String, StepId>,
     /// Steps that create a network, by key.
@@ -58,13 +62,10 @@ pub fn targets_of<'a>(
     for name in names {
         let matching: Vec<_> = known.clone().filter(|service| matches_pattern(name, service)).cloned().collect();
         if matching.is_empty() {
-            let message = format!("no such service: `{name}`");
-            let mut error = EngineError::new(ErrorKind::NotFound, format!("service `{name}`"), message);
-            let near =
-                known.clone().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            if let Some(near) = near.filter(|near| strsim::jaro_winkler(near, name) >= 0.8) {
-                error = error.hint(format!("there is a service `{near}`"));
-            }
+            let near = closest(name, known.clone().map(String::as_str));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let message = format!("no such service: {name}{near}");
+            let error = EngineError::new(ErrorKind::NotFound, format!("service `{name}`"), message);
             failures.push(Failure::new(error, None));
         }
         targets.extend(matching);
@@ -88,7 +89,8 @@ pub fn matches_pattern(pattern: &str, text: &str) -> bool {
 
 /// Returns the scope of `up` and its kin.
 pub fn scope_of(desired: &Desired, names: &[String], no_deps: bool) -> Result<Scope, Vec<Failure>> {
-    let targets = targets_of(desired.services.keys(), names)?;
+    let known: BTreeSet<&String> = desired.services.keys().chain(desired.providers.keys()).collect();
+    let targets = targets_of(known.iter().copied(), names)?;
     let services = if no_deps { targets.clone() } else { desired.graph.with_dependencies(&targets) };
     Ok(Scope { targets, services, everything: names.is_empty() })
 }
@@ -107,6 +109,7 @@ pub fn plan_up(
         scope,
         plan: Plan::default(),
         failures: Vec::new(),
+        provisions: BTreeMap::new(),
         images: BTreeMap::new(),
         networks: BTreeMap::new(),
         replaced_networks: BTreeMap::new(),
@@ -114,6 +117,9 @@ pub fn plan_up(
         gone: Vec::new(),
         stopping: BTreeSet::new(),
     };
+    if !options.provided {
+        planner.provisions = providers::propose_provisions(&mut planner.plan, desired, &scope.services);
+    }
     let actions = images::image_actions(desired, observed, &scope.services, options)?;
     planner.images = images::propose_images(&mut planner.plan, actions);
     let in_scope = || desired.services.values().filter(|service| scope.services.contains(&service.name));
@@ -128,6 +134,10 @@ pub fn plan_up(
     networks::propose(&mut planner, &networks);
     volumes::propose(&mut planner, &volumes);
     orphans::propose(&mut planner);
+    for hook in observed.hooks.iter().filter(|hook| scope.services.contains(&hook.service)) {
+        let step = pre_start::remove_left(&mut planner.plan, hook, Cause::Interrupted);
+        planner.gone.push((hook.summary.name.clone(), Vec::new(), step));
+    }
     containers::propose(&mut planner);
     images_first(&mut planner);
     ports::order_after_release(&mut planner);
@@ -138,7 +148,8 @@ pub fn plan_up(
 /// Lets nothing begin before every image is there: one that can't be had leaves nothing behind.
 fn images_first(planner: &mut UpPlanner<'_>) {
     let images: Vec<StepId> = planner.images.values().copied().collect();
-    for id in planner.plan.ids().filter(|id| !images.contains(id)) {
+    let provisions: BTreeSet<StepId> = planner.provisions.values().flatten().copied().collect();
+    for id in planner.plan.ids().filter(|id| !images.contains(id) && !provisions.contains(id)) {
         if planner.plan.predecessors(id).iter().all(|(before, _)| images.contains(before)) {
             for image in &images {
                 planner.plan.needs(id, *image);
@@ -219,7 +230,6 @@ mod tests {
         assert_eq!(targets.into_iter().collect::<Vec<_>>(), ["web-1", "web-2"]);
         assert_eq!(targets_of(known.iter(), &["*".to_owned()]).unwrap().len(), 3);
         let failures = targets_of(known.iter(), &["databse".to_owned()]).unwrap_err();
-        assert_eq!(failures[0].error.message, "no such service: `databse`");
-        assert_eq!(failures[0].error.hints, ["there is a service `database`"]);
+        assert_eq!(failures[0].error.message, "no such service: databse; did you mean `database`?");
     }
 }

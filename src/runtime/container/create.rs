@@ -265,6 +265,7 @@ fn record(rt: &Runtime, request: &ContainerRequest, image: &Image, id: &str) -> 
         ports,
         exposed: config.exposed_ports.clone(),
         extra_hosts: request.extra_hosts.clone(),
+        links: request.links.clone(),
         dns: request.dns.clone(),
         dns_options: request.dns_options.clone(),
         dns_search: request.dns_search.clone(),

@@ -38,6 +38,8 @@ pub struct ContainerRequest {
     pub network: NetworkModeRequest,
     pub ports: Vec<PortRecord>,
     pub extra_hosts: Vec<(String, String)>,
+    /// Names or ids of containers on the same networks, and what this one alone calls them.
+    pub links: Vec<(String, String)>,
     pub dns: Vec<String>,
     pub dns_options: Vec<String>,
     pub dns_search: Vec<String>,

@@ -1,5 +1,6 @@
 //! Registries: the OCI distribution API, as a client.
 
+pub mod artifact;
 pub mod auth;
 pub mod blob;
 pub mod bundle;

@@ -16,7 +16,7 @@ use crate::registry::client::Client;
 use crate::registry::error::PullError;
 use crate::registry::outgoing::{self, Form, Outgoing};
 use crate::registry::pull;
-use crate::registry::upload::{self, Upload};
+use crate::registry::upload::{self, Content, Upload};
 use crate::snapshot::pack::PackError;
 
 /// Why an image can't be pushed.
@@ -115,7 +115,8 @@ async fn send(
             let Some(blob) = next.borrow_mut().pop_front() else { return Ok::<(), PullError>(()) };
             let has = |sibling: &&Sibling| sibling.blobs.contains(&blob.digest);
             let from: Vec<&str> = siblings.iter().filter(has).map(|sibling| &*sibling.repository).take(2).collect();
-            let upload = Upload { digest: blob.digest, size: blob.size, path: outgoing.file(rt, blob), from };
+            let content = Content::File(outgoing.file(rt, blob));
+            let upload = Upload { digest: blob.digest, size: blob.size, content, from };
             let item = short(&blob.digest.to_string());
             upload::upload(client, &upload, &|done| {
                 reporter.report(Report::Bytes { item: item.clone(), done, total: Some(blob.size) });

@@ -17,12 +17,20 @@ const PIECE: u64 = 8 << 20;
 /// Uploads begun for one blob.
 const TRIES: u32 = 3;
 
+/// Where the bytes of a blob are.
+pub(crate) enum Content {
+    /// In a file.
+    File(PathBuf),
+    /// Here.
+    Bytes(Vec<u8>),
+}
+
 /// What is to be there.
 pub(crate) struct Upload<'a> {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
-    /// Where its bytes are.
-    pub(crate) path: PathBuf,
+    /// Its bytes.
+    pub(crate) content: Content,
     /// Repositories of the same registry that have it.
     pub(crate) from: Vec<&'a str>,
 }
@@ -128,9 +136,17 @@ fn reached(response: &Response) -> Option<u64> {
 }
 
 fn read(blob: &Upload<'_>, offset: u64, length: u64) -> Result<Vec<u8>, PullError> {
-    let error = |source: io::Error| PullError::Keep { path: blob.path.clone(), source };
+    let path = match &blob.content {
+        Content::File(path) => path,
+        Content::Bytes(bytes) => {
+            let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            let end = begin.saturating_add(usize::try_from(length).unwrap_or(usize::MAX)).min(bytes.len());
+            return Ok(bytes[begin..end].to_vec());
+        }
+    };
+    let error = |source: io::Error| PullError::Keep { path: path.clone(), source };
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    let file = std::fs::File::open(&blob.path).map_err(error)?;
+    let file = std::fs::File::open(path).map_err(error)?;
     file.read_exact_at(&mut bytes, offset).map_err(error)?;
     Ok(bytes)
 }

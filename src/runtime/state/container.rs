@@ -44,6 +44,9 @@ pub struct ContainerRecord {
     pub ports: Vec<PortRecord>,
     pub exposed: Vec<String>,
     pub extra_hosts: Vec<(String, String)>,
+    /// Names or ids of containers on the same networks, and what this container alone calls them.
+    #[serde(default)]
+    pub links: Vec<(String, String)>,
     pub dns: Vec<String>,
     pub dns_options: Vec<String>,
     pub dns_search: Vec<String>,

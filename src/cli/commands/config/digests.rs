@@ -11,7 +11,7 @@ use crate::error::{CommandError, Kind};
 
 /// Puts the digest behind the name of each service's image; an image that has one keeps it. Each registry is asked
 /// once for an image.
-pub(super) async fn resolve(app: &App, project: &mut Project) -> Result<(), CommandError> {
+pub(crate) async fn resolve(app: &App, project: &mut Project) -> Result<(), CommandError> {
     let Some(services) = project.canonical.get_mut("services").and_then(Value::as_object_mut) else { return Ok(()) };
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for (name, service) in services.iter_mut() {
@@ -49,7 +49,7 @@ async fn pinned(app: &App, service: &str, image: &str) -> Result<String, Command
 }
 
 /// Leaves the images of the services and nothing else: an override file.
-pub(super) fn keep_images(project: &mut Project) {
+pub(crate) fn keep_images(project: &mut Project) {
     let raw = project.uninterpolated;
     let services = project.canonical.get("services").and_then(Value::as_object);
     let images = services.into_iter().flatten().map(|(name, service)| {

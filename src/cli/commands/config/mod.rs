@@ -1,6 +1,6 @@
 //! `config`: the Compose file as it is understood, or a part of it.
 
-mod digests;
+pub(crate) mod digests;
 mod lists;
 mod origins;
 mod variables;

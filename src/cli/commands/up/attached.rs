@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerState, ContainerSummary};
-use orchestrator::engine::log::LogQuery;
+use orchestrator::engine::log::{LogLine, LogQuery, LogStream};
 use orchestrator::event::{Attachment, Event};
 use orchestrator::execute::ended_badly;
 use orchestrator::identity::{self, Identity};
@@ -353,6 +353,12 @@ impl<'a> Session<'a> {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Attach(attachment) => self.attach(attachment),
+            Event::HookOutput { source, line } => {
+                let name = short_name(source, &self.loaded.project.name);
+                let line =
+                    LogLine { time: SystemTime::now(), stream: LogStream::Stdout, bytes: line.clone().into_bytes() };
+                self.logs.line(name, &line);
+            }
             other => self.reporter.event(other),
         }
     }

@@ -74,6 +74,7 @@ impl NameServer {
     pub fn open(rt: &Runtime, container_id: &str, netns: BorrowedFd<'_>, upstream: Vec<IpAddr>) -> io::Result<Self> {
         let record: Option<ContainerRecord> =
             record::read(&rt.layout.bundle(container_id).record()).map_err(io::Error::other)?;
+        let links = record.as_ref().map(|record| record.links.clone()).unwrap_or_default();
         let requests = match record.map(|record| record.network) {
             Some(NetworkModeRecord::Networks(requests)) => requests,
             Some(NetworkModeRecord::None | NetworkModeRecord::Host | NetworkModeRecord::Container(_)) | None => {
@@ -87,7 +88,7 @@ impl NameServer {
         // Who can't get out must not be able to tell the outside anything in a question (CVE-2024-29018).
         let has_way_out = networks.iter().any(|network| !network.internal);
         let upstream = if has_way_out { upstream } else { Vec::new() };
-        Self::listen(Zone::open(rt, networks), netns, Upstream::new(upstream))
+        Self::listen(Zone::open(rt, networks).linking(&links), netns, Upstream::new(upstream))
     }
 
     pub(crate) fn listen(zone: Zone, netns: BorrowedFd<'_>, upstream: Upstream) -> io::Result<Self> {

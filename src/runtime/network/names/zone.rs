@@ -41,6 +41,8 @@ struct Watched {
 pub struct Zone {
     rt: Runtime,
     watched: Vec<Watched>,
+    /// What this container alone calls others: its name to theirs, both in small letters.
+    links: BTreeMap<String, String>,
     names: BTreeMap<String, BTreeSet<IpAddr>>,
     down: BTreeSet<String>,
     reverse: BTreeMap<IpAddr, String>,
@@ -62,6 +64,7 @@ impl Zone {
         Self {
             rt: rt.clone(),
             watched,
+            links: BTreeMap::new(),
             names: BTreeMap::new(),
             down: BTreeSet::new(),
             reverse: BTreeMap::new(),
@@ -69,9 +72,29 @@ impl Zone {
         }
     }
 
+    /// Adds names that this container alone has for others.
+    #[must_use]
+    pub fn linking(mut self, links: &[(String, String)]) -> Self {
+        let small = |(container, alias): &(String, String)| (alias.to_lowercase(), container.to_lowercase());
+        self.links = links.iter().map(small).collect();
+        self
+    }
+
     /// Returns what a name means now. `name` is in small letters.
     pub fn look_up(&mut self, name: &str, kind: Kind) -> Meaning {
         self.refresh();
+        let target = self.links.get(name).filter(|target| *target != name).cloned();
+        match target {
+            // A link is never a question for others, be its target there or not.
+            Some(target) => match self.look_up_own(&target, kind) {
+                Meaning::Foreign => Meaning::Down,
+                meaning @ (Meaning::Known(_) | Meaning::Down) => meaning,
+            },
+            None => self.look_up_own(name, kind),
+        }
+    }
+
+    fn look_up_own(&mut self, name: &str, kind: Kind) -> Meaning {
         if let Some(address) = reverse_address(name) {
             return self.look_up_reverse(address, kind);
         }

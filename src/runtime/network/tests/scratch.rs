@@ -190,6 +190,7 @@ pub fn container_record(name: &str, networks: Vec<EndpointRequest>) -> Container
         ports: Vec::new(),
         exposed: Vec::new(),
         extra_hosts: Vec::new(),
+        links: Vec::new(),
         dns: Vec::new(),
         dns_options: Vec::new(),
         dns_search: Vec::new(),

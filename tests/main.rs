@@ -23,6 +23,7 @@ mod scenarios {
     pub mod container;
     pub mod crash;
     pub mod docker;
+    pub mod docker_faults;
     pub mod down;
     pub mod exec;
     pub mod images;

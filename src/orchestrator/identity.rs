@@ -165,13 +165,17 @@ pub fn network_hash(project: &Project, key: &str) -> String {
 
 /// Returns the hash of a volume of the project.
 pub fn volume_hash(project: &Project, key: &str) -> String {
-    let mut volume = project.canonical.get("volumes").and_then(|volumes| volumes.get(key)).cloned().unwrap_or_default();
-    if let Value::Object(fields) = &mut volume
-        && !fields.contains_key("driver")
-    {
-        fields.insert("driver".into(), "local".into());
-    }
-    hash_of(&volume)
+    hash_of(&with_driver(project.canonical.get("volumes").and_then(|volumes| volumes.get(key)).unwrap_or(&Value::Null)))
+}
+
+/// Puts the driver that is meant where none is named in its place, which is behind the name: the order is hashed, too.
+fn with_driver(volume: &Value) -> Value {
+    let Value::Object(fields) = volume else { return volume.clone() };
+    let driver = fields.get("driver").cloned().unwrap_or_else(|| "local".into());
+    let first = [("name", fields.get("name").cloned()), ("driver", Some(driver))];
+    let first = first.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let rest = fields.iter().filter(|(key, _)| !matches!(key.as_str(), "name" | "driver"));
+    Value::Object(first.chain(rest.map(|(key, value)| (key.clone(), value.clone()))).collect())
 }
 
 fn hash_of(value: &Value) -> String {
@@ -244,6 +248,14 @@ fn dependency_of(entry: &str) -> Option<(String, Dependency)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_volume_with_labels_has_the_hash_that_docker_compose_gives_it() {
+        // Of `data: {labels: {v: "1"}}` in project `proj`, as Docker Compose 2.40.3 labels the volume it makes.
+        let volume = serde_json::json!({"name": "proj_data", "labels": {"v": "1"}});
+        let hash = hash_of(&with_driver(&volume));
+        assert_eq!(hash, "d7fbeb95397156154f77c441456d85122def50a70ff9a537f71f8410f4c9f8b9");
+    }
 
     #[test]
     fn dependencies_survive_their_label() {

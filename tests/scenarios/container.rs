@@ -69,6 +69,8 @@ fn files_go_in_and_out_and_what_changed_is_told() {
     docker(&host, &["exec", "box", "test", "-f", "/tmp/a/b.txt"]).success();
     docker(&host, &["cp", "box:/tmp/new", "back"]).success();
     assert_eq!(std::fs::read_to_string(host.folder.join("back/a/b.txt")).unwrap(), "text");
+    docker(&host, &["cp", "box:/tmp/new/a/b.txt", "renamed.txt"]).success();
+    assert_eq!(std::fs::read_to_string(host.folder.join("renamed.txt")).unwrap(), "text");
     let changes = docker(&host, &["diff", "box"]).success().stdout;
     assert!(changes.lines().any(|line| line == "A /tmp/new"), "{changes}");
     docker(&host, &["rm", "-f", "box"]).success();

@@ -1,7 +1,6 @@
 //! A Docker Engine as the engine: the same commands, beside Docker Compose, and what is said when it does not answer.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -191,65 +190,6 @@ fn docker_compose_takes_over_a_project_of_ours_without_making_it_again() {
     checks::nothing_is_there(&host);
 }
 
-/// An engine's socket that answers the first call as an engine does and every other one with `answer`.
-fn faulty(socket: &Path, answer: &'static str) {
-    let listener = UnixListener::bind(socket).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(stream) = stream else { return };
-            std::thread::spawn(move || serve(stream, answer));
-        }
-    });
-}
-
-fn serve(mut stream: UnixStream, answer: &str) {
-    let mut read = Vec::new();
-    let mut piece = [0; 4096];
-    while let Ok(length @ 1..) = stream.read(&mut piece) {
-        read.extend_from_slice(&piece[..length]);
-        if read.windows(4).any(|end| end == b"\r\n\r\n") {
-            let is_ping = read.starts_with(b"GET /_ping");
-            let pong = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
-            let _ = stream.write_all(if is_ping { pong } else { answer }.as_bytes());
-            if !is_ping {
-                return;
-            }
-            read.clear();
-        }
-    }
-}
-
-#[track_caller]
-fn on_socket(answer: Option<&'static str>, parts: &[&str]) {
-    let mut host = Host::empty("faulty");
-    host.engine = "docker";
-    host.write("compose.yaml", "services: { web: { image: 'stand-in:1' } }");
-    let socket = host.root.with_file_name("engine.sock");
-    if let Some(answer) = answer {
-        faulty(&socket, answer);
-    }
-    let mut command = host.command(&["up", "-d"]);
-    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    finish(command.spawn().unwrap(), "up").failure().names(parts);
-}
-
-#[test]
-fn an_engine_that_is_not_there_is_named_with_what_to_do() {
-    on_socket(None, &["no Docker Engine is there", "engine.sock", "DOCKER_HOST", "--engine embedded"]);
-}
-
-#[test]
-fn an_engine_that_fails_is_quoted() {
-    let answer = "HTTP/1.1 500 Oops\r\nContent-Length: 27\r\n\r\n{\"message\":\"disk is broken\"}";
-    on_socket(Some(answer), &["disk is broken"]);
-}
-
-#[test]
-fn a_stream_that_is_closed_half_way_is_said_to_be() {
-    on_socket(Some("HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n[{"), &["closed the connection half-way"]);
-}
-
 #[test]
 fn every_scenario_says_on_which_engines_it_runs() {
     let folder = workspace().join("tests/scenarios");
@@ -305,9 +245,6 @@ engines! {
         docker_compose_takes_over_a_project_of_ours_without_making_it_again,
     ],
     neither: [
-        an_engine_that_is_not_there_is_named_with_what_to_do,
-        an_engine_that_fails_is_quoted,
-        a_stream_that_is_closed_half_way_is_said_to_be,
         every_scenario_says_on_which_engines_it_runs,
         the_readme_lists_what_needs_a_newer_engine,
     ],

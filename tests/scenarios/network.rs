@@ -108,8 +108,29 @@ networks: { one: {}, two: {} }
     host.must_be_clean();
 }
 
+#[test]
+fn the_network_of_single_containers_and_that_of_another_service_can_be_joined() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with(
+        "joined",
+        "
+services:
+  plain: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: bridge, expose: ['80', '53/udp'] }
+  friend: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: 'service:plain' }
+  alone: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: none }
+",
+    );
+    host.motet(&["up", "-d"]).success();
+    let address = "ip -4 addr show eth0 | grep inet";
+    assert_eq!(host.shell("plain", address), host.shell("friend", address));
+    assert_eq!(host.shell("alone", "ls /sys/class/net"), "lo");
+}
+
 engines! {
     both: [
+        the_network_of_single_containers_and_that_of_another_service_can_be_joined,
         services_find_each_other_by_name_alias_and_container_name,
         a_published_port_answers_on_localhost_and_on_the_hosts_address,
         a_sysctl_of_the_service_wins_over_the_usual_value,

@@ -16,8 +16,11 @@ folder=$1 group=$2
 exec 8>"$3" && flock 8
 unshare --mount --net --pid --fork --mount-proc --kill-child=KILL sh -c '
   ip link set lo up 2>/dev/null || busybox ip link set lo up
-  dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" --cgroup-parent "/$2" \
-    -H "unix://$1/docker.sock" & wait' sh "$folder" "$group" <&- 8<&- >"$folder/log" 2>&1 &
+  while :; do
+    dockerd --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" --cgroup-parent "/$2" \
+      -H "unix://$1/docker.sock" & wait $!
+    rm "$1/again" 2>/dev/null || exit
+  done' sh "$folder" "$group" <&- 8<&- >"$folder/log" 2>&1 &
 echo $! >"$folder/pid.new" && mv "$folder/pid.new" "$folder/pid"
 cat >/dev/null
 kill -KILL $! 2>/dev/null
@@ -44,6 +47,23 @@ pub struct Dockerd {
 }
 
 impl Dockerd {
+    /// Restarts the engine, and waits until it answers again; its containers are stopped by that.
+    pub fn restart(&self) {
+        let folder = self.socket.parent().unwrap();
+        std::fs::write(folder.join("again"), "").unwrap();
+        let named = format!("--data-root\0{}", folder.join("data").display());
+        let pids = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok());
+        let is_engine = |pid: &i32| {
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            arguments.starts_with(b"dockerd\0") && String::from_utf8_lossy(&arguments).contains(&named)
+        };
+        let pid = pids.filter(is_engine).next().expect("the engine runs");
+        crate::support::host::signal(pid, rustix::process::Signal::TERM);
+        until("the engine has ended", || !folder.join("again").exists());
+        until("the engine answers again", || answers(&self.socket));
+    }
+
     /// Pid of a container's first process as this machine sees it: the engine's own word is of another namespace.
     pub fn init_pid(&self, id: &str) -> Option<i32> {
         let group = self.socket.parent()?.file_name()?.to_string_lossy().into_owned();

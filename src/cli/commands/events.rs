@@ -41,7 +41,10 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
 
 /// The attributes without the labels that every container of a project has.
 fn attributes(occurrence: &Occurrence) -> impl Iterator<Item = (&String, &String)> {
-    occurrence.attributes.iter().filter(|(key, _)| !key.starts_with("com.docker.compose."))
+    occurrence
+        .attributes
+        .iter()
+        .filter(|(key, _)| !key.starts_with("com.docker.compose.") && !key.starts_with("motet."))
 }
 
 fn line(occurrence: &Occurrence) -> String {

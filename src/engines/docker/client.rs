@@ -21,6 +21,8 @@ use crate::docker::transport::{Body, Transport};
 const OLDEST: Version = Version(1, 41);
 /// How long a call may take that only looks.
 pub(crate) const LOOK: Duration = Duration::from_secs(60);
+/// How long the first word of an engine may take.
+const HELLO: Duration = Duration::from_secs(15);
 /// Longer than any act: bollard wants a limit.
 const FOR_EVER: u64 = 10 * 365 * 24 * 3600;
 
@@ -73,7 +75,7 @@ impl Client {
     }
 
     async fn agree(&self) -> Result<Api, Fault> {
-        let answer = within(LOOK, self.raw(Method::GET, "/_ping", None, bollard::body_full(Bytes::new()))).await?;
+        let answer = within(HELLO, self.raw(Method::GET, "/_ping", None, bollard::body_full(Bytes::new()))).await?;
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let theirs = header("Api-Version").and_then(Version::parse).ok_or_else(|| Fault::Broken {
             why: format!("what answers at `{}` is no Docker Engine: it tells no API version", self.transport.place),

@@ -152,8 +152,10 @@ pub(crate) fn endpoint(endpoint: &Endpoint, needs: &Needs) -> Result<EndpointSet
         ipv6_address: endpoint.ipv6_address.clone(),
         link_local_ips: some(endpoint.link_local_ips.clone()),
     };
+    // The engine's own network knows no names, and refuses to start who wants one.
+    let aliases = if endpoint.network == "bridge" { Vec::new() } else { endpoint.aliases.clone() };
     Ok(EndpointSettings {
-        aliases: some(endpoint.aliases.clone()),
+        aliases: some(aliases),
         links: some(endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect()),
         ipam_config: some(addresses),
         mac_address: endpoint.mac_address.clone(),

@@ -160,6 +160,11 @@ impl Fault {
                     error.hint("look at `DOCKER_HOST`, `DOCKER_CONTEXT` and the network between")
                 }
             },
+            Self::Closed { why } if why.contains("received fatal alert") => error
+                .hint("the engine wants a certificate: `DOCKER_CERT_PATH` names the folder with `cert.pem`, `key.pem` and `ca.pem`"),
+            Self::Refused { message, .. } if message.contains("HTTP request to an HTTPS server") => {
+                error.hint("it speaks TLS: set `DOCKER_TLS_VERIFY=1` and `DOCKER_CERT_PATH`")
+            }
             Self::Closed { .. } | Self::Silent { .. } => {
                 error.hint("what was done stays: the same command goes on from there once the engine answers again")
             }

@@ -7,7 +7,7 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::archive::{CopyIn, PathChange, PathStat};
 use orchestrator::engine::attach::{AttachEnd, AttachIo};
 use orchestrator::engine::container::{
-    CommitSpec, ContainerId, ContainerSpec, ContainerState, ContainerSummary, StopOptions,
+    CommitSpec, ContainerId, ContainerSpec, ContainerState, ContainerSummary, NetworkMode, StopOptions,
 };
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
@@ -173,6 +173,14 @@ impl Engine for Embedded {
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
         let request = request::request(spec)?;
+        // The one network that nobody asks for: it is there from the first container on that is to be on it.
+        if let NetworkMode::Networks(endpoints) = &spec.network
+            && endpoints.iter().any(|endpoint| endpoint.network == "bridge")
+            && self.inspect_network("bridge").await?.is_none()
+        {
+            let bridge = NetworkSpec { name: "bridge".to_owned(), ipv4: true, ..NetworkSpec::default() };
+            self.create_network(&bridge).await?;
+        }
         blocking(&self.rt, move |rt| {
             let created = create::create(rt, &request);
             created.map(ContainerId).map_err(|error| errors::create(&request.name, &error))

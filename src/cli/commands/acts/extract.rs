@@ -25,7 +25,8 @@ pub(crate) fn unpack(unpacking: &Unpacking, archive: impl Read) -> io::Result<Ve
     for entry in archive.entries()? {
         let mut entry = entry?;
         let rest = inner_path(&entry.path()?)?;
-        let path = unpacking.target.join(&rest);
+        // Joined to nothing it would end with a slash, which no file's path may.
+        let path = if rest.as_os_str().is_empty() { unpacking.target.clone() } else { unpacking.target.join(&rest) };
         check_parents(&unpacking.target, &rest)?;
         match entry.header().entry_type() {
             EntryType::Directory => {

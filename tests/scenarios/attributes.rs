@@ -157,11 +157,11 @@ fn what_this_host_can_not_do_is_refused_with_the_reason() {
         &format!(
             "
 services: {{ web: {{ {IMAGE}, command: sleep 1000 }} }}
-networks: {{ default: {{ driver: macvlan }} }}
+networks: {{ default: {{ driver: overlay }} }}
 "
         ),
     );
-    host.motet(&["up", "-d"]).failure().names(&["driver `macvlan`"]);
+    host.motet(&["up", "-d"]).failure().names(&["driver `overlay`"]);
 }
 
 engines! {

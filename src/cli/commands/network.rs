@@ -165,6 +165,14 @@ struct ConnectArgs {
     #[arg(long, value_name = "ADDRESS")]
     ip6: Option<String>,
 
+    /// An address of use on the link only
+    #[arg(long, value_name = "ADDRESS")]
+    link_local_ip: Vec<String>,
+
+    /// Of several networks the one of the highest priority carries what leaves
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true, hide_default_value = true)]
+    gw_priority: i64,
+
     /// An option of the driver
     #[arg(long, value_name = "KEY=VALUE")]
     driver_opt: Vec<String>,
@@ -324,6 +332,8 @@ async fn connect(args: ConnectArgs, app: &App) -> Result<(), CommandError> {
         ipv4_address: args.ip,
         ipv6_address: args.ip6,
         driver_opts: labels(&args.driver_opt),
+        link_local_ips: args.link_local_ip,
+        gw_priority: args.gw_priority,
         ..Endpoint::default()
     };
     Ok(engine.connect_network(&container.id, &endpoint).await?)

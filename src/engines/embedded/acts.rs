@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use orchestrator::engine::container::StopOptions;
+use orchestrator::engine::container::{Endpoint, StopOptions};
 use orchestrator::engine::error::EngineError;
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use runtime::Runtime;
 use runtime::container::stop::StopRequest;
-use runtime::container::{pause, processes, restart, resume, statistics};
+use runtime::container::{connect, pause, processes, restart, resume, statistics};
 use runtime::state::changes::{self, Kind};
 use runtime::state::occurrence::{self as happened, OccurrenceReader};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::embedded::engine::{blocking, signal_number};
-use crate::embedded::{errors, follow, summary};
+use crate::embedded::{errors, follow, request, summary};
 
 /// Counters and occurrences that may wait for a slow reader.
 const WAITING: usize = 64;
@@ -29,6 +29,25 @@ pub(crate) async fn pause(rt: &Runtime, id: String) -> Result<(), EngineError> {
 
 pub(crate) async fn unpause(rt: &Runtime, id: String) -> Result<(), EngineError> {
     blocking(rt, move |rt| pause::unpause(rt, &id).map_err(|error| errors::act(&id, &error))).await
+}
+
+/// Puts a container on a network.
+pub(crate) async fn connect(rt: &Runtime, id: String, endpoint: Endpoint) -> Result<(), EngineError> {
+    let endpoint = request::place(&id, &endpoint)?;
+    blocking(rt, move |rt| {
+        connect::connect(rt, &id, &endpoint)
+            .map_err(|error| errors::connect(&id, &endpoint.network, "connect to", &error))
+    })
+    .await
+}
+
+/// Takes a container off a network.
+pub(crate) async fn disconnect(rt: &Runtime, id: String, network: String) -> Result<(), EngineError> {
+    blocking(rt, move |rt| {
+        connect::disconnect(rt, &id, &network)
+            .map_err(|error| errors::connect(&id, &network, "disconnect from", &error))
+    })
+    .await
 }
 
 /// How to stop, in the runtime's words.

@@ -7,7 +7,7 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::archive::{CopyIn, PathChange, PathStat};
 use orchestrator::engine::attach::{AttachEnd, AttachIo};
 use orchestrator::engine::container::{
-    CommitSpec, ContainerId, ContainerSpec, ContainerState, ContainerSummary, NetworkMode, StopOptions,
+    CommitSpec, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Endpoint, NetworkMode, StopOptions,
 };
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::exec::{ExecIo, ExecSpec};
@@ -172,7 +172,7 @@ impl Engine for Embedded {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        let request = request::request(spec)?;
+        let (request, platform) = (request::request(spec)?, spec.platform.clone());
         // The one network that nobody asks for: it is there from the first container on that is to be on it.
         if let NetworkMode::Networks(endpoints) = &spec.network
             && endpoints.iter().any(|endpoint| endpoint.network == "bridge")
@@ -182,6 +182,7 @@ impl Engine for Embedded {
             self.create_network(&bridge).await?;
         }
         blocking(&self.rt, move |rt| {
+            images::must_be_for(rt, &request.image, platform.as_deref())?;
             let created = create::create(rt, &request);
             created.map(ContainerId).map_err(|error| errors::create(&request.name, &error))
         })
@@ -366,6 +367,14 @@ impl Engine for Embedded {
             Err(error) => Err(errors::network(&name, "remove", &error)),
         })
         .await
+    }
+
+    async fn connect_network(&self, id: &ContainerId, endpoint: &Endpoint) -> Result<(), EngineError> {
+        acts::connect(&self.rt, id.0.clone(), endpoint.clone()).await
+    }
+
+    async fn disconnect_network(&self, id: &ContainerId, network: &str) -> Result<(), EngineError> {
+        acts::disconnect(&self.rt, id.0.clone(), network.to_owned()).await
     }
 
     async fn list_volumes(&self, labels: &[String]) -> Result<Vec<VolumeSummary>, EngineError> {

@@ -13,6 +13,7 @@ use runtime::build::error::Reason;
 use runtime::cgroup::group::GroupError;
 use runtime::container::act::ActError;
 use runtime::container::commit::CommitError;
+use runtime::container::connect::ConnectError;
 use runtime::container::create::CreateError;
 use runtime::container::exec::ExecError;
 use runtime::container::kill::KillError;
@@ -254,6 +255,19 @@ pub(crate) fn restart(name: &str, source: &RestartError) -> EngineError {
 
 pub(crate) fn network(name: &str, act: &str, source: &NetworkError) -> EngineError {
     error(network_kind(source), format!("network `{name}`"), act, source)
+}
+
+pub(crate) fn connect(name: &str, network: &str, act: &str, source: &ConnectError) -> EngineError {
+    let kind = match source {
+        ConnectError::Find(source) => return find(name, source),
+        ConnectError::Act(source) => return self::act(name, source),
+        ConnectError::Mode { .. } | ConnectError::Attach(AttachError::Address { .. }) => ErrorKind::Conflict,
+        ConnectError::Network(source) | ConnectError::Attach(AttachError::Network(source)) => network_kind(source),
+        ConnectError::Attach(AttachError::Record(_) | AttachError::Kernel { .. }) | ConnectError::Record(_) => {
+            ErrorKind::Failed
+        }
+    };
+    error(kind, format!("network `{network}`"), act, source)
 }
 
 pub(crate) fn hold(name: &str, source: &RecordError) -> EngineError {

@@ -88,6 +88,20 @@ pub(crate) fn tag(rt: &Runtime, text: &str, new: &str) -> Result<(), EngineError
     store::tag(rt, &image.id, &new).map_err(|error| errors::store(text, "tag", &error))
 }
 
+/// Refuses an image of the store that is for another platform than the one asked for.
+pub(crate) fn must_be_for(rt: &Runtime, text: &str, platform: Option<&str>) -> Result<(), EngineError> {
+    let Some(platform) = platform.filter(|platform| !platform.is_empty()) else { return Ok(()) };
+    // One that is not there is told of by whoever needs it.
+    let Ok(image) = existing(rt, text) else { return Ok(()) };
+    let has = format!("{}/{}", image.config.os, image.config.architecture);
+    if format!("{platform}/").starts_with(&format!("{has}/")) || has == format!("linux/{platform}") {
+        return Ok(());
+    }
+    let message = format!("image `{text}` is there for `{has}`, not for `{platform}`");
+    let error = EngineError::new(ErrorKind::NotFound, format!("image `{text}`"), message);
+    Err(error.hint(format!("`pull` fetches it for `{platform}` where its registry has that")))
+}
+
 pub(crate) fn push(rt: &Runtime, spec: &PushSpec, progress: ProgressSink) -> Result<String, EngineError> {
     let reference = reference(&spec.reference)?;
     if let Some(platform) = &spec.platform {

@@ -20,20 +20,21 @@ use runtime::state::container::{
 use crate::embedded::{cdi, errors};
 
 /// What other engines on Linux take without any effect, too.
-const IGNORED: [&str; 3] = ["cpu_count", "cpu_percent", "isolation"];
+const IGNORED: [&str; 2] = ["cpu_count", "cpu_percent"];
 /// Names of programs that do what the embedded runtime does.
 const RUNTIMES: [&str; 4] = ["", "runc", "crun", "io.containerd.runc.v2"];
 
 const PROPAGATIONS: [&str; 7] = ["", "private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 struct Refusal<'a> {
+    act: &'static str,
     name: &'a str,
 }
 
 impl Refusal<'_> {
     fn because(&self, text: impl std::fmt::Display) -> EngineError {
         let resource = errors::container(self.name);
-        let message = format!("cannot create {resource}: {text}");
+        let message = format!("cannot {} {resource}: {text}", self.act);
         EngineError::new(ErrorKind::Unsupported, resource, message)
     }
 }
@@ -49,7 +50,7 @@ fn links(network: &NetworkMode) -> Vec<(String, String)> {
 
 /// Makes the request.
 pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineError> {
-    let refuse = Refusal { name: &spec.name };
+    let refuse = Refusal { act: "create", name: &spec.name };
     check(spec, &refuse)?;
     let limits = limits(&spec.limits, spec);
     for name in cgroup::limits::without_effect(&limits) {
@@ -229,6 +230,11 @@ fn network(mode: &NetworkMode, refuse: &Refusal<'_>) -> Result<NetworkModeReques
     })
 }
 
+/// Makes the request of a container that is there to be on one more network.
+pub(crate) fn place(name: &str, wanted: &Endpoint) -> Result<EndpointRequest, EngineError> {
+    endpoint(wanted, &Refusal { act: "connect", name })
+}
+
 fn endpoint(endpoint: &Endpoint, refuse: &Refusal<'_>) -> Result<EndpointRequest, EngineError> {
     let address = |text: &Option<String>| match text {
         Some(text) => text.parse().map(Some).map_err(|_| refuse.because(format_args!("`{text}` is not an address"))),
@@ -283,7 +289,7 @@ fn port(port: &PortBinding, refuse: &Refusal<'_>) -> Result<PortRecord, EngineEr
 
 /// Makes the ports of a request; one that can't be is no conflict, and refused when its container is created.
 pub(crate) fn ports(spec: &ContainerSpec) -> Vec<PortRecord> {
-    let refuse = Refusal { name: &spec.name };
+    let refuse = Refusal { act: "create", name: &spec.name };
     spec.ports.iter().filter_map(|it| port(it, &refuse).ok()).collect()
 }
 

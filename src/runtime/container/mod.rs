@@ -4,6 +4,7 @@ pub mod act;
 pub mod attach;
 pub mod changes;
 pub mod commit;
+pub mod connect;
 pub mod copy;
 pub mod create;
 pub mod exec;

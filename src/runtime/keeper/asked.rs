@@ -40,6 +40,10 @@ impl Keeper<'_> {
                 let reply = self.freeze();
                 self.clients[index].answer(&reply);
             }
+            Received::Request(Request::Networks) => {
+                let reply = self.settle_networks();
+                self.clients[index].answer(&reply);
+            }
             Received::Request(Request::Unpause) => {
                 let reply = self.thaw();
                 self.clients[index].answer(&reply);

@@ -39,6 +39,8 @@ pub enum Request {
     Pause,
     /// Let them go on.
     Unpause,
+    /// Read again which networks it is on, and join and leave them so.
+    Networks,
     /// Send a signal.
     Signal {
         /// Its number.

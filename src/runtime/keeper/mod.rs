@@ -10,6 +10,7 @@ pub mod joint;
 pub mod launch;
 pub mod log;
 pub mod machine;
+mod networks;
 pub mod probe;
 pub mod ready;
 pub mod run;

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use crate::Runtime;
 use crate::network::leases::{self, lease_all};
 use crate::network::lifecycle::{NetworkError, kernel, names_in};
-use crate::network::veth::{self, Plug};
+use crate::network::veth::{self, Plug, WayOut};
 use crate::network::{bridge, firewall};
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
 use crate::state::network::{EndpointRecord, NetworkRecord};
@@ -57,6 +57,8 @@ pub fn attach(
         NetworkModeRecord::None => &[][..],
         NetworkModeRecord::Networks(requests) => requests,
     };
+    // What a killed command has left of a network that the container was about to join, or to leave.
+    leases::release_others(rt, container)?;
     let leases = lease_all(rt, container)?;
     let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
     let result = plug(rt, &mut socket, container, requests, leases, netns);
@@ -74,11 +76,11 @@ fn plug(
     leases: Vec<(NetworkRecord, EndpointRecord)>,
     netns: BorrowedFd<'_>,
 ) -> Result<Vec<EndpointRecord>, AttachError> {
-    let way_out = way_out(requests, &leases);
+    let ways = ways_out(requests, &leases);
     let mut plugs = Vec::new();
-    for (place, (network, endpoint)) in leases.iter().enumerate() {
+    for ((network, endpoint), way_out) in leases.iter().zip(ways) {
         let bridge = bridge::ensure(socket, network)?;
-        plugs.push(Plug { network, endpoint, bridge, is_way_out: way_out == Some(place) });
+        plugs.push(Plug { network, endpoint, bridge, way_out });
     }
     if !plugs.is_empty() {
         // Whoever flushes the host's tables takes ours along: look before each start.
@@ -95,11 +97,17 @@ fn plug(
     Ok(endpoints)
 }
 
-/// Chooses the network that carries the default route: the highest priority, the first of equals, never an internal one.
-fn way_out(requests: &[EndpointRequest], leases: &[(NetworkRecord, EndpointRecord)]) -> Option<usize> {
-    let open = (0..leases.len()).filter(|place| !leases[*place].0.internal);
-    // `max_by_key` returns the last of equals.
-    open.rev().max_by_key(|place| requests[*place].gw_priority)
+/// Chooses, a family at a time, the network that carries the default route: the highest priority, the first of equals,
+/// never an internal one.
+pub(crate) fn ways_out(requests: &[EndpointRequest], leases: &[(NetworkRecord, EndpointRecord)]) -> Vec<WayOut> {
+    let way_out = |is_ipv4: bool| {
+        let has_family = |place: &usize| leases[*place].1.addresses.iter().any(|address| address.is_ipv4() == is_ipv4);
+        let open = (0..leases.len()).filter(|place| !leases[*place].0.internal).filter(has_family);
+        // `max_by_key` returns the last of equals.
+        open.rev().max_by_key(|place| requests[*place].gw_priority)
+    };
+    let (ipv4, ipv6) = (way_out(true), way_out(false));
+    (0..leases.len()).map(|place| WayOut { ipv4: ipv4 == Some(place), ipv6: ipv6 == Some(place) }).collect()
 }
 
 /// Unplugs a container that no longer runs; idempotent. Its leases stay, but its names are answered no more.
@@ -132,7 +140,7 @@ mod tests {
     #[test]
     fn the_default_route_goes_to_the_highest_priority_and_never_inside() {
         let request = |gw_priority| EndpointRequest { gw_priority, ..EndpointRequest::default() };
-        let lease = |internal| {
+        let lease = |internal, addresses: &[&str]| {
             let network = NetworkRecord {
                 version: 1,
                 id: String::new(),
@@ -140,6 +148,7 @@ mod tests {
                 created_ms: 0,
                 driver: String::new(),
                 bridge: String::new(),
+                owns_link: true,
                 subnets: Vec::new(),
                 internal,
                 attachable: false,
@@ -152,7 +161,7 @@ mod tests {
                 version: 1,
                 container: String::new(),
                 container_name: String::new(),
-                addresses: Vec::new(),
+                addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
                 mac: String::new(),
                 host_link: String::new(),
                 interface: String::new(),
@@ -163,9 +172,16 @@ mod tests {
             };
             (network, endpoint)
         };
-        assert_eq!(way_out(&[request(0), request(0)], &[lease(false), lease(false)]), Some(0));
-        assert_eq!(way_out(&[request(0), request(1)], &[lease(false), lease(false)]), Some(1));
-        assert_eq!(way_out(&[request(0), request(1)], &[lease(false), lease(true)]), Some(0));
-        assert_eq!(way_out(&[request(0)], &[lease(true)]), None);
+        let ways = |requests: &[EndpointRequest], leases: &[(NetworkRecord, EndpointRecord)]| {
+            let ways = ways_out(requests, leases);
+            (ways.iter().position(|way| way.ipv4), ways.iter().position(|way| way.ipv6))
+        };
+        let (four, six, both) = (&["10.0.0.2"][..], &["fd00::2"][..], &["10.0.1.2", "fd01::2"][..]);
+        assert_eq!(ways(&[request(0), request(0)], &[lease(false, four), lease(false, four)]), (Some(0), None));
+        assert_eq!(ways(&[request(0), request(1)], &[lease(false, four), lease(false, four)]), (Some(1), None));
+        assert_eq!(ways(&[request(0), request(1)], &[lease(false, four), lease(true, four)]), (Some(0), None));
+        assert_eq!(ways(&[request(0)], &[lease(true, both)]), (None, None));
+        assert_eq!(ways(&[request(1), request(0)], &[lease(false, four), lease(false, both)]), (Some(0), Some(1)));
+        assert_eq!(ways(&[request(0), request(1)], &[lease(false, six), lease(false, four)]), (Some(1), Some(0)));
     }
 }

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 
 use crate::network::addresses::mac_of;
 use crate::network::lifecycle::{NetworkError, kernel};
-use crate::network::link;
 use crate::network::subnet::Subnet;
+use crate::network::{link, trunk};
 use crate::state::network::NetworkRecord;
 use crate::sys::netlink::Socket;
 
@@ -99,6 +99,9 @@ pub fn mtu(socket: &mut Socket, options: &BTreeMap<String, String>) -> io::Resul
 
 /// Returns the number of the network's link, which is made where it is missing.
 pub fn ensure(socket: &mut Socket, network: &NetworkRecord) -> Result<u32, NetworkError> {
+    if trunk::is_one(network) {
+        return trunk::ensure(socket, network);
+    }
     match link::find(socket, &network.bridge).map_err(kernel("find the link", &network.bridge))? {
         Some(link) if link.up => Ok(link.index),
         Some(_) | None => make(socket, network),

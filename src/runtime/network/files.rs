@@ -33,14 +33,17 @@ pub fn hosts(container: &ContainerRecord, endpoints: &[EndpointRecord]) -> Strin
         let _ = writeln!(text, "{address}\t{name}");
     }
     for address in endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
-        let _ = match &container.domainname {
-            Some(domain) if !domain.is_empty() => {
-                writeln!(text, "{address}\t{0}.{domain} {0}", container.hostname)
-            }
-            _ => writeln!(text, "{address}\t{}", container.hostname),
-        };
+        text.push_str(&own_line(container, *address));
     }
     text
+}
+
+/// Returns the line of `/etc/hosts` that says what the container is called at one of its addresses.
+pub(crate) fn own_line(container: &ContainerRecord, address: IpAddr) -> String {
+    match &container.domainname {
+        Some(domain) if !domain.is_empty() => format!("{address}\t{0}.{domain} {0}\n", container.hostname),
+        _ => format!("{address}\t{}\n", container.hostname),
+    }
 }
 
 /// Returns the host's address as its containers see it: the one that the host would send to them from.

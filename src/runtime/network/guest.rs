@@ -9,7 +9,7 @@ use crate::network::attach::AttachError;
 use crate::network::leases::host_link;
 use crate::network::lifecycle::kernel;
 use crate::network::subnet::Subnet;
-use crate::network::veth::{self, Plug};
+use crate::network::veth::{self, Plug, WayOut};
 use crate::network::{bridge, firewall};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
 use crate::sys::netlink::Socket;
@@ -38,7 +38,7 @@ pub fn plug(rt: &Runtime, network: &NetworkRecord, number: u32, netns: BorrowedF
         link_local: Vec::new(),
         sysctls: Vec::new(),
     };
-    let plug = Plug { network, endpoint: &endpoint, bridge, is_way_out: true };
+    let plug = Plug { network, endpoint: &endpoint, bridge, way_out: WayOut { ipv4: true, ipv6: true } };
     veth::plug(&mut socket, &[plug], netns, false).map_err(kernel("plug in the network of", &name))?;
     Ok(())
 }

@@ -11,11 +11,12 @@ use crate::Runtime;
 use crate::network::addresses::{choose_address, mac_of, mac_text, parse_mac};
 use crate::network::attach::AttachError;
 use crate::network::bridge;
-use crate::network::lifecycle::{NetworkError, find, names_in};
+use crate::network::lifecycle::{NetworkError, find, kernel, names_in};
 use crate::network::subnet::Subnet;
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
 use crate::state::record;
+use crate::sys::netlink::Socket;
 
 /// A lease without its container's folder is garbage after this long: a container being created may not have it yet.
 const GRACE: Duration = Duration::from_secs(60);
@@ -36,8 +37,23 @@ pub(crate) fn lease_all(
     let _networks = record::lock(&rt.layout.lock("networks"))?;
     let mut leased = Vec::new();
     let mut new: Vec<PathBuf> = Vec::new();
+    // Names of links that are there now: a network that is joined later gets another.
+    let mut interfaces: BTreeSet<String> = BTreeSet::new();
+    for request in requests {
+        let path = path(rt, &request.network, &container.id);
+        let old = record::read::<EndpointRecord>(&path)?.filter(|old| old.up);
+        interfaces.extend(old.map(|old| old.interface));
+    }
     for (place, request) in requests.iter().enumerate() {
-        let one = lease_one(rt, container, request, place).and_then(|(network, endpoint, old)| {
+        let one = lease_one(rt, container, request, place).and_then(|(network, mut endpoint, old)| {
+            match &old {
+                Some(old) if old.up => endpoint.interface.clone_from(&old.interface),
+                _ if interfaces.contains(&endpoint.interface) => {
+                    endpoint.interface = free_interface(&network, request, &interfaces)?;
+                }
+                _ => {}
+            }
+            interfaces.insert(endpoint.interface.clone());
             let path = path(rt, &network.id, &container.id);
             if old.as_ref() != Some(&endpoint) {
                 record::write(&path, &endpoint)?;
@@ -58,6 +74,27 @@ pub(crate) fn lease_all(
         }
     }
     Ok(leased)
+}
+
+/// Returns the name of the first link that the container does not have yet.
+fn free_interface(
+    network: &NetworkRecord,
+    request: &EndpointRequest,
+    taken: &BTreeSet<String>,
+) -> Result<String, AttachError> {
+    let prefix = bridge::interface_prefix(network);
+    let mut names = (0..=taken.len()).map(|number| format!("{prefix}{number}"));
+    match (&request.interface_name, names.find(|name| !taken.contains(name))) {
+        (None, Some(name)) => Ok(name),
+        (Some(name), _) => {
+            let problem = format!("the container has a link `{name}` already");
+            Err(AttachError::Address { network: network.name.clone(), problem })
+        }
+        (None, None) => {
+            let problem = "the container has no name free for a link".to_owned();
+            Err(AttachError::Address { network: network.name.clone(), problem })
+        }
+    }
 }
 
 /// Returns the network, the lease as it shall be, and the one on disk.
@@ -172,6 +209,28 @@ pub fn release(rt: &Runtime, container_id: &str) -> Result<(), AttachError> {
         }
     }
     Ok(())
+}
+
+/// Gives up the leases of a container on networks that its record does not name, and returns them.
+pub(crate) fn release_others(rt: &Runtime, container: &ContainerRecord) -> Result<Vec<EndpointRecord>, AttachError> {
+    let requests = match &container.network {
+        NetworkModeRecord::Networks(requests) => &requests[..],
+        NetworkModeRecord::None | NetworkModeRecord::Host | NetworkModeRecord::Container(_) => &[],
+    };
+    let mut given_up = Vec::new();
+    for network in names_in(&rt.layout.networks())? {
+        let path = path(rt, &network, &container.id);
+        if requests.iter().any(|request| request.network == network) {
+            continue;
+        }
+        let Some(endpoint) = record::read::<EndpointRecord>(&path)? else { continue };
+        // Its link first: as long as the lease is there, whoever comes next finds what to take away.
+        let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
+        bridge::remove(&mut socket, &endpoint.host_link).map_err(kernel("remove the link", &endpoint.host_link))?;
+        std::fs::remove_file(&path).map_err(kernel("remove", &path.to_string_lossy()))?;
+        given_up.push(endpoint);
+    }
+    Ok(given_up)
 }
 
 /// Returns where a lease is kept.

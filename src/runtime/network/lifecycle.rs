@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Runtime;
 use crate::network::addresses::{Taken, choose_subnets};
 use crate::network::subnet::Subnet;
-use crate::network::{bridge, firewall};
+use crate::network::{bridge, firewall, link, trunk};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
 use crate::state::occurrence::{self, Kind};
 use crate::state::process::ProcessId;
@@ -21,7 +21,7 @@ use crate::sys::netns;
 #[expect(missing_docs, reason = "the attributes of a network under their usual names")]
 pub struct NetworkRequest {
     pub name: String,
-    /// Empty is `bridge`, the only one there is.
+    /// `bridge`, which empty is, too, `macvlan` or `ipvlan`; of these two see `trunk`.
     pub driver: String,
     /// Understood: `com.docker.network.driver.mtu`, `com.docker.network.bridge.name`, and below
     /// `com.docker.network.bridge.` also `enable_ip_masquerade`, `enable_icc`, `host_binding_ipv4`; see `bridge`.
@@ -120,19 +120,28 @@ pub(crate) fn kernel(act: &'static str, what: &str) -> impl Fn(io::Error) -> Net
 /// Creates a network: its record, its link, its place in the firewall.
 pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, NetworkError> {
     let unsupported = |problem: String| NetworkError::Unsupported { name: request.name.clone(), problem };
-    if !["", "bridge", "default"].contains(&request.driver.as_str()) {
-        return Err(unsupported(format!("driver `{}` is not there, only `bridge` is", request.driver)));
+    let is_trunk = trunk::is_driver(&request.driver);
+    if !is_trunk && !["", "bridge", "default"].contains(&request.driver.as_str()) {
+        let problem = format!("there is no driver `{}`, only `bridge`, `macvlan` and `ipvlan`", request.driver);
+        return Err(unsupported(problem));
     }
     if !request.ipv4 && !request.ipv6 {
         return Err(unsupported("it has neither IPv4 nor IPv6".into()));
     }
-    bridge::check(&request.options).map_err(unsupported)?;
     let id = random_id().map_err(kernel("name", &request.name))?;
-    let bridge = bridge::name(&id, &request.options).map_err(unsupported)?;
+    let bridge = match is_trunk {
+        true => trunk::check(&request.driver, &request.options).and_then(|()| trunk::parent(&id, &request.options)),
+        false => bridge::check(&request.options).and_then(|()| bridge::name(&id, &request.options)),
+    }
+    .map_err(unsupported)?;
     let _networks = record::lock(&rt.layout.lock("networks"))?;
     let others = list(rt)?;
     if others.iter().any(|other| other.name == request.name) {
         return Err(NetworkError::NameTaken { name: request.name.clone() });
+    }
+    let on_same = |other: &&NetworkRecord| trunk::is_one(other) && other.bridge == bridge;
+    if let Some(other) = others.iter().find(on_same).filter(|_| is_trunk) {
+        return Err(unsupported(format!("the link `{bridge}` is the parent of network `{}` already", other.name)));
     }
     // Other state roots choose subnets too: the lock of this host's network, until the link shows our choice.
     let host =
@@ -140,6 +149,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
     let ours = others.iter().flat_map(|other| &other.subnets).map(Subnet::from).collect();
     let taken = Taken::read(&mut socket, ours).map_err(kernel("read", "the host's routes"))?;
+    let owns_link = link::find(&mut socket, &bridge).map_err(kernel("find the link", &bridge))?.is_none();
     let network = NetworkRecord {
         version: VERSION,
         subnets: choose_subnets(&id, &request.pools, (request.ipv4, request.ipv6), &taken).map_err(unsupported)?,
@@ -147,9 +157,10 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
         id,
         name: request.name.clone(),
         created_ms: now_ms(),
-        driver: "bridge".into(),
+        driver: if is_trunk { request.driver.clone() } else { "bridge".into() },
         bridge,
-        internal: request.internal,
+        owns_link,
+        internal: request.internal || (is_trunk && trunk::is_closed(&request.options)),
         attachable: request.attachable,
         options: request.options.clone(),
         labels: request.labels.clone(),
@@ -159,6 +170,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     drop(host);
     if let Ok(Some(chain)) = firewall::policy::dropping(true)
         && !network.internal
+        && !is_trunk
     {
         tracing::warn!(
             "the host drops forwarded packets (`{chain}`): containers of `{}` reach nothing outside unless it lets \
@@ -169,7 +181,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     }
     if let Err(error) = made {
         // What is half there goes; the first error is the one that tells.
-        let _ = bridge::remove(&mut socket, &network.bridge);
+        let _ = remove_link(&mut socket, &network);
         let _ = std::fs::remove_dir_all(rt.layout.networks().join(&network.id));
         return Err(error);
     }
@@ -190,7 +202,10 @@ fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<()
     // The record before the link: after a kill in between there is a network, whose link the next attach makes. The
     // other way round there would be a link that nobody knows.
     record::write(&rt.layout.network(&network.id), network)?;
-    bridge::make(socket, network)?;
+    match trunk::is_one(network) {
+        true => drop(trunk::ensure(socket, network)?),
+        false => drop(bridge::make(socket, network)?),
+    }
     firewall::add_network(rt, network).map_err(kernel("set the firewall for", &network.name))
 }
 
@@ -218,9 +233,14 @@ pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
 /// Takes away what a network that is none any more has in the kernel, and last what tells of it.
 fn clear(rt: &Runtime, network: &NetworkRecord, leaving: &Path) -> Result<(), NetworkError> {
     let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
-    bridge::remove(&mut socket, &network.bridge).map_err(kernel("remove the link", &network.bridge))?;
+    remove_link(&mut socket, network).map_err(kernel("remove the link", &network.bridge))?;
     firewall::remove_network(rt, network).map_err(kernel("clear the firewall of", &network.name))?;
     std::fs::remove_dir_all(leaving).map_err(kernel("remove", &leaving.to_string_lossy()))
+}
+
+/// Takes the network's link away, unless it is the host's own.
+fn remove_link(socket: &mut Socket, network: &NetworkRecord) -> io::Result<()> {
+    if network.owns_link { bridge::remove(socket, &network.bridge) } else { Ok(()) }
 }
 
 /// Says whether it was made for a process that is no more.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::network::subnet::{Subnet, octets};
-use crate::sys::netlink::{CREATE, EXCLUSIVE, Message, Socket, attributes};
+use crate::sys::netlink::{CREATE, EXCLUSIVE, Message, REPLACE, Socket, attributes};
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
@@ -19,6 +19,7 @@ const GETROUTE: u16 = 26;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
@@ -28,6 +29,10 @@ const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_VLAN_ID: u16 = 1;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFA_ADDRESS: u16 = 1;
@@ -152,6 +157,59 @@ pub fn add_pair(pair: &Pair<'_>) -> Message {
     message
 }
 
+/// A link of a container that hangs on one of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Child {
+    /// With a hardware address of its own.
+    Macvlan {
+        /// `MACVLAN_MODE_..`
+        mode: u32,
+    },
+    /// With that of the host's link.
+    Ipvlan {
+        /// `IPVLAN_MODE_..`
+        mode: u16,
+        /// `IPVLAN_F_..`
+        flags: u16,
+    },
+}
+
+/// Makes a link that hangs on the host's link of the number `pair.bridge`; `pair.host` is of no account.
+pub fn add_child(child: Child, pair: &Pair<'_>) -> Message {
+    let mut message = Message::new(NEWLINK, CREATE | EXCLUSIVE, &header(0, 0, false));
+    message
+        .put_text(IFLA_IFNAME, pair.inside)
+        .put_u32(IFLA_LINK, pair.bridge)
+        .put_u32(IFLA_NET_NS_FD, pair.netns.as_raw_fd().unsigned_abs());
+    if let Child::Macvlan { .. } = child {
+        message.put(IFLA_ADDRESS, &pair.mac);
+    }
+    message.nest(IFLA_LINKINFO, |info| match child {
+        Child::Macvlan { mode } => {
+            info.put_text(IFLA_INFO_KIND, "macvlan").nest(IFLA_INFO_DATA, |data| {
+                data.put_u32(IFLA_MACVLAN_MODE, mode);
+            });
+        }
+        Child::Ipvlan { mode, flags } => {
+            info.put_text(IFLA_INFO_KIND, "ipvlan").nest(IFLA_INFO_DATA, |data| {
+                data.put(IFLA_IPVLAN_MODE, &mode.to_ne_bytes()).put(IFLA_IPVLAN_FLAGS, &flags.to_ne_bytes());
+            });
+        }
+    });
+    message
+}
+
+/// Makes the link of a VLAN on another link.
+pub fn add_vlan(name: &str, trunk: u32, number: u16) -> Message {
+    let mut message = Message::new(NEWLINK, CREATE | EXCLUSIVE, &header(0, 0, false));
+    message.put_text(IFLA_IFNAME, name).put_u32(IFLA_LINK, trunk).nest(IFLA_LINKINFO, |info| {
+        info.put_text(IFLA_INFO_KIND, "vlan").nest(IFLA_INFO_DATA, |data| {
+            data.put(IFLA_VLAN_ID, &number.to_ne_bytes());
+        });
+    });
+    message
+}
+
 /// Brings a link up, by number.
 pub fn up(index: u32) -> Message {
     Message::new(NEWLINK, 0, &header(0, index, true))
@@ -216,13 +274,33 @@ pub fn add_address(index: u32, address: IpAddr, subnet: Subnet) -> Message {
     message
 }
 
+/// Sends everything else of the gateway's family to it, instead of to where it went before.
+pub fn set_default_route(index: u32, gateway: IpAddr) -> Message {
+    default_route(index, gateway, CREATE | REPLACE)
+}
+
 /// Sends everything else of the gateway's family to it.
 pub fn add_default_route(index: u32, gateway: IpAddr) -> Message {
+    default_route(index, gateway, CREATE | EXCLUSIVE)
+}
+
+/// Sends everything else of the family of `like` out of a link, whoever is there.
+pub fn set_default_link(index: u32, like: IpAddr) -> Message {
+    const PROTOCOL_BOOT: u8 = 3;
+    const UNICAST: u8 = 1;
+    const SCOPE_LINK: u8 = 253;
+    let header = [family(like), 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, SCOPE_LINK, UNICAST, 0, 0, 0, 0];
+    let mut message = Message::new(NEWROUTE, CREATE | REPLACE, &header);
+    message.put_u32(RTA_OIF, index);
+    message
+}
+
+fn default_route(index: u32, gateway: IpAddr, flags: u16) -> Message {
     const PROTOCOL_BOOT: u8 = 3;
     const UNICAST: u8 = 1;
     // struct rtmsg
     let header = [family(gateway), 0, 0, 0, TABLE_MAIN, PROTOCOL_BOOT, 0, UNICAST, 0, 0, 0, 0];
-    let mut message = Message::new(NEWROUTE, CREATE | EXCLUSIVE, &header);
+    let mut message = Message::new(NEWROUTE, flags, &header);
     message.put(RTA_GATEWAY, &octets(gateway)).put_u32(RTA_OIF, index);
     message
 }

@@ -16,12 +16,15 @@ pub mod names;
 pub mod ports;
 pub mod proxy;
 pub mod ready;
+pub mod settle;
 pub mod subnet;
+pub mod trunk;
 pub mod veth;
 
 pub use attach::{AttachError, attach, detach};
 pub use leases::{lease, release};
 pub use lifecycle::{NetworkError, NetworkRequest, Pool, create, endpoints, find, list, remove};
+pub use settle::settle;
 
 #[cfg(test)]
 mod tests;

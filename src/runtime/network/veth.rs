@@ -1,14 +1,15 @@
 //! The pairs that join a container to its bridges, and what its network namespace needs beside them.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
 use crate::network::addresses::parse_mac;
-use crate::network::bridge;
 use crate::network::link::{self, Pair, PortMode};
 use crate::network::subnet::Subnet;
+use crate::network::{bridge, trunk};
 use crate::state::network::{EndpointRecord, NetworkRecord, SubnetRecord};
 use crate::sys::netlink::{Message, Socket};
 use crate::sys::netns;
@@ -22,8 +23,22 @@ pub struct Plug<'a> {
     pub endpoint: &'a EndpointRecord,
     /// Number of the network's link.
     pub bridge: u32,
-    /// Carries the default route.
-    pub is_way_out: bool,
+    /// Which families' default routes it carries.
+    pub way_out: WayOut,
+}
+
+/// The families whose packets to everywhere else go by one network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct WayOut {
+    pub ipv4: bool,
+    pub ipv6: bool,
+}
+
+impl WayOut {
+    fn is_for(self, address: IpAddr) -> bool {
+        if address.is_ipv4() { self.ipv4 } else { self.ipv6 }
+    }
 }
 
 impl Plug<'_> {
@@ -31,7 +46,7 @@ impl Plug<'_> {
         self.endpoint.addresses.iter().chain(&self.endpoint.link_local).any(|address| address.is_ipv6())
     }
 
-    fn subnet_of(&self, address: std::net::IpAddr) -> Option<&SubnetRecord> {
+    fn subnet_of(&self, address: IpAddr) -> Option<&SubnetRecord> {
         self.network.subnets.iter().find(|subnet| Subnet::from(*subnet).contains(address))
     }
 }
@@ -53,13 +68,16 @@ pub fn plug(socket: &mut Socket, plugs: &[Plug<'_>], netns: BorrowedFd<'_>, sets
     let is_filtered =
         std::fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|text| text.starts_with(b"1"));
     let mut messages = Vec::new();
-    for plug in plugs {
+    for plug in plugs.iter().filter(|plug| !trunk::is_one(plug.network)) {
         messages.push(link::up_by_name(&plug.endpoint.host_link));
         let mode = PortMode { is_isolated: !bridge::is_open_inside(plug.network), is_hairpin: is_filtered };
         if mode != PortMode::default() {
             let index = link::find(socket, &plug.endpoint.host_link)?.ok_or(Errno::NODEV)?.index;
             messages.push(link::set_port(index, mode));
         }
+    }
+    if messages.is_empty() {
+        return Ok(());
     }
     Ok(socket.request(&messages)?)
 }
@@ -74,6 +92,18 @@ fn add(socket: &mut Socket, plug: &Plug<'_>, netns: BorrowedFd<'_>) -> io::Resul
         mtu: plug.network.mtu,
         netns,
     };
+    if trunk::is_one(plug.network) {
+        let message = link::add_child(trunk::child(plug.network)?, &pair);
+        return match socket.request(&[message]) {
+            // Of a join that was broken off: it is what we would make.
+            Err(refused) if refused.is(Errno::EXIST) => Ok(()),
+            Err(refused) if refused.is(Errno::OPNOTSUPP) => {
+                let problem = format!("the kernel has no links of kind `{}`", plug.network.driver);
+                Err(io::Error::new(io::ErrorKind::Unsupported, problem))
+            }
+            other => Ok(other?),
+        };
+    }
     match socket.request(&[link::add_pair(&pair)]) {
         Ok(()) => {}
         // Left over from an earlier run whose namespace the kernel has not yet taken apart.
@@ -114,6 +144,9 @@ fn set_up_inside(plugs: &[Plug<'_>], is_barred: bool) -> io::Result<()> {
             let path = name.trim_start_matches("net.").replace('.', "/").replace("IFNAME", interface);
             bridge::sysctl(&path, value).map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}")))?;
         }
+        if trunk::is_one(plug.network) {
+            trunk::bring_up(&mut socket, index)?;
+        }
         messages.push(link::up(index));
         messages.extend(addresses(plug, index));
     }
@@ -130,9 +163,32 @@ fn addresses(plug: &Plug<'_>, index: u32) -> Vec<Message> {
     for address in &plug.endpoint.addresses {
         let Some(subnet) = plug.subnet_of(*address) else { continue };
         messages.push(link::add_address(index, *address, Subnet::from(subnet)));
-        if plug.is_way_out {
-            messages.push(link::add_default_route(index, subnet.gateway));
+        if plug.way_out.is_for(*address) {
+            messages.push(match trunk::is_routed(plug.network) {
+                true => link::set_default_link(index, *address),
+                false => link::add_default_route(index, subnet.gateway),
+            });
         }
     }
     messages
+}
+
+/// Leads packets to everywhere else by the networks of `plugs` that carry them, wherever they went before.
+pub fn lead_out(plugs: &[Plug<'_>], netns: BorrowedFd<'_>) -> io::Result<()> {
+    netns::within(netns, || {
+        let mut socket = Socket::route()?;
+        let mut messages = Vec::new();
+        for plug in plugs {
+            let index = link::find(&mut socket, &plug.endpoint.interface)?.ok_or(Errno::NODEV)?.index;
+            let carried = plug.endpoint.addresses.iter().filter(|address| plug.way_out.is_for(**address));
+            for address in carried {
+                let Some(subnet) = plug.subnet_of(*address) else { continue };
+                messages.push(match trunk::is_routed(plug.network) {
+                    true => link::set_default_link(index, *address),
+                    false => link::set_default_route(index, subnet.gateway),
+                });
+            }
+        }
+        Ok(socket.request(&messages)?)
+    })?
 }

@@ -21,10 +21,13 @@ pub struct NetworkRecord {
     pub id: String,
     pub name: String,
     pub created_ms: u64,
-    /// `bridge`.
+    /// `bridge`, `macvlan` or `ipvlan`.
     pub driver: String,
     /// Name of the link on the host, at most 15 bytes.
     pub bridge: String,
+    /// The link was not there before: it goes with the network.
+    #[serde(default = "yes")]
+    pub owns_link: bool,
     pub subnets: Vec<SubnetRecord>,
     pub internal: bool,
     pub attachable: bool,
@@ -34,6 +37,11 @@ pub struct NetworkRecord {
     /// The process that it was made for, and without which it is to be cleared away; `None`: it stays.
     #[serde(default)]
     pub owner: Option<ProcessId>,
+}
+
+/// What records say that were written before it was asked.
+fn yes() -> bool {
+    true
 }
 
 /// One subnet of a network.

@@ -13,6 +13,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 const REQUEST: u16 = 0x1;
 /// Asks for an acknowledgement.
 const ACK: u16 = 0x4;
+/// Put the object in the place of one that is there.
+pub const REPLACE: u16 = 0x100;
 /// Fail when the object exists.
 pub const EXCLUSIVE: u16 = 0x200;
 /// Make the object where it is missing.

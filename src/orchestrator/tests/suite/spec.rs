@@ -113,7 +113,7 @@ configs: { motd: { content: hello } }
     "#]].assert_eq(&fields(&spec));
     let db = bench.engine.spec("shop-db-1").unwrap();
     expect![[r#"
-        Networks([Endpoint { network: "shop_back", aliases: ["shop-db-1", "db", "database"], ipv4_address: None, ipv6_address: None, mac_address: None, driver_opts: {}, interface_name: None, link_local_ips: [], priority: 0, gw_priority: 0 }])
+        Networks([Endpoint { network: "shop_back", aliases: ["shop-db-1", "db", "database"], ipv4_address: None, ipv6_address: None, mac_address: None, driver_opts: {}, interface_name: None, link_local_ips: [], priority: 0, gw_priority: 0, links: [] }])
         Some(["NONE"])
     "#]].assert_eq(&format!("{:?}\n{:?}\n", db.network, db.healthcheck.and_then(|check| check.test)));
 }

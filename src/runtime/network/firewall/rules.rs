@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::network::bridge;
 use crate::network::firewall::table::{Element, Field, Hook, Meta, Rule, Set, add_chain, add_rule, add_set, kind};
 use crate::network::subnet::{Subnet, octets};
+use crate::network::{bridge, trunk};
 use crate::state::container::Protocol;
 use crate::state::network::NetworkRecord;
 use crate::sys::netlink::Message;
@@ -200,6 +200,10 @@ fn link_key(name: &str) -> Vec<u8> {
 
 /// Returns what a network adds to the sets.
 pub fn network(network: &NetworkRecord) -> Vec<Element> {
+    // Their packets never pass the host's own network.
+    if trunk::is_one(network) {
+        return Vec::new();
+    }
     let element = |set, key| Element { set, key, data: None, is_end: false };
     let link = link_key(&network.bridge);
     let mut elements = vec![element(BRIDGES, link.clone())];

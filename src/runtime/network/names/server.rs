@@ -72,23 +72,14 @@ pub struct NameServer {
 impl NameServer {
     /// Opens the sockets inside `netns`, where `lo` must be up; forwards from the caller's own network namespace.
     pub fn open(rt: &Runtime, container_id: &str, netns: BorrowedFd<'_>, upstream: Vec<IpAddr>) -> io::Result<Self> {
-        let record: Option<ContainerRecord> =
-            record::read(&rt.layout.bundle(container_id).record()).map_err(io::Error::other)?;
-        let links = record.as_ref().map(|record| record.links.clone()).unwrap_or_default();
-        let requests = match record.map(|record| record.network) {
-            Some(NetworkModeRecord::Networks(requests)) => requests,
-            Some(NetworkModeRecord::None | NetworkModeRecord::Host | NetworkModeRecord::Container(_)) | None => {
-                Vec::new()
-            }
-        };
-        let mut networks = Vec::new();
-        for request in requests {
-            networks.extend(lifecycle::find(rt, &request.network).map_err(io::Error::other)?);
-        }
-        // Who can't get out must not be able to tell the outside anything in a question (CVE-2024-29018).
-        let has_way_out = networks.iter().any(|network| !network.internal);
-        let upstream = if has_way_out { upstream } else { Vec::new() };
-        Self::listen(Zone::open(rt, networks).linking(&links), netns, Upstream::new(upstream))
+        let (zone, upstream) = known(rt, container_id, upstream)?;
+        Self::listen(zone, netns, upstream)
+    }
+
+    /// Answers from now on for the networks that the container is on now; questions under way go on.
+    pub fn look_again(&mut self, rt: &Runtime, container_id: &str, upstream: Vec<IpAddr>) -> io::Result<()> {
+        (self.zone, self.upstream) = known(rt, container_id, upstream)?;
+        Ok(())
     }
 
     pub(crate) fn listen(zone: Zone, netns: BorrowedFd<'_>, upstream: Upstream) -> io::Result<Self> {
@@ -175,6 +166,10 @@ impl NameServer {
         asker: Option<SocketAddr>,
         first_try: usize,
     ) -> Option<Vec<u8>> {
+        if self.upstream.is_empty() {
+            // The last network with a way out has been left meanwhile.
+            return asker.map(|_| failure(&query));
+        }
         let is_doubtful = query.is_single_label() && !self.upstream.is_known();
         let (most, patience) = if is_doubtful { (0, DOUBT) } else { (TRIES, PATIENCE) };
         for tries in first_try..most.max(self.upstream.len()) {
@@ -300,6 +295,24 @@ impl NameServer {
         let next = pending.chain(self.askers.values().map(|asker| asker.deadline)).min();
         self.ready.set_timer(next.map(|next| next.saturating_duration_since(now)));
     }
+}
+
+/// Returns what a container's server knows itself, and where it asks for the rest.
+fn known(rt: &Runtime, container_id: &str, upstream: Vec<IpAddr>) -> io::Result<(Zone, Upstream)> {
+    let record: Option<ContainerRecord> =
+        record::read(&rt.layout.bundle(container_id).record()).map_err(io::Error::other)?;
+    let links = record.as_ref().map(|record| record.links.clone()).unwrap_or_default();
+    let requests = match record.map(|record| record.network) {
+        Some(NetworkModeRecord::Networks(requests)) => requests,
+        Some(NetworkModeRecord::None | NetworkModeRecord::Host | NetworkModeRecord::Container(_)) | None => Vec::new(),
+    };
+    let mut networks = Vec::new();
+    for request in requests {
+        networks.extend(lifecycle::find(rt, &request.network).map_err(io::Error::other)?);
+    }
+    // Who can't get out must not be able to tell the outside anything in a question (CVE-2024-29018).
+    let has_way_out = networks.iter().any(|network| !network.internal);
+    Ok((Zone::open(rt, networks).linking(&links), Upstream::new(if has_way_out { upstream } else { Vec::new() })))
 }
 
 /// Opens the sockets in the thread's network namespace: at a port of the kernel's choice, to which questions are led,

@@ -12,7 +12,7 @@ use crate::network::lifecycle::NetworkError;
 use crate::state::container::Protocol;
 use crate::state::record::RecordError;
 
-pub use publish::{check, publish, unpublish};
+pub use publish::{check, lead_anew, publish, unpublish};
 pub use reserve::{Reserved, reserve};
 
 /// A port that can't be had.

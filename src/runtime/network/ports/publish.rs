@@ -9,6 +9,7 @@ use crate::network::firewall::rules::Forward;
 use crate::network::lifecycle;
 use crate::network::ports::{PortConflict, PublishError, Reserved, publications, reserve};
 use crate::network::subnet::Subnet;
+use crate::network::trunk;
 use crate::state::container::{ContainerRecord, NetworkModeRecord, PortRecord};
 use crate::state::network::{EndpointRecord, PublicationRecord, VERSION};
 use crate::state::process::ProcessId;
@@ -53,6 +54,27 @@ pub fn publish(
         .map_err(|source| PublishError::Firewall { container: container_id.to_owned(), source })?;
     forget(&[stale, publication.forwards()].concat());
     Ok(())
+}
+
+/// Leads the ports of a container that runs to where its networks are now; returns the addresses where they lead, when
+/// that has changed.
+pub fn lead_anew(
+    rt: &Runtime,
+    container_id: &str,
+    endpoints: &[EndpointRecord],
+) -> Result<Option<Vec<IpAddr>>, PublishError> {
+    let path = publications::path(rt, container_id);
+    let Some(old) = record::read::<PublicationRecord>(&path)? else { return Ok(None) };
+    let targets = targets(rt, container_id, endpoints)?;
+    if targets == old.targets {
+        return Ok(None);
+    }
+    let new = PublicationRecord { targets: targets.clone(), ..old.clone() };
+    record::write(&path, &new)?;
+    firewall::change_ports(rt, &old.forwards(), &new.forwards())
+        .map_err(|source| PublishError::Firewall { container: container_id.to_owned(), source })?;
+    forget(&[old.forwards(), new.forwards()].concat());
+    Ok(Some(targets))
 }
 
 /// Ends flows that go on to what the ports led to before. Without that they end by themselves, only later.
@@ -101,7 +123,7 @@ pub(crate) fn targets(
         .filter(|(_, endpoint)| {
             let holds = |subnet: Subnet| endpoint.addresses.iter().any(|address| subnet.contains(*address));
             let network = networks.iter().find(|network| network.subnets.iter().map(Subnet::from).any(holds));
-            network.is_some_and(|network| !network.internal)
+            network.is_some_and(|network| !network.internal && !trunk::is_one(network))
         })
         .collect();
     // A stable sort: the first of equals stays first.

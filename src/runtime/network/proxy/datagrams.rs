@@ -41,10 +41,18 @@ impl Flows {
     }
 
     /// Takes what has come in at a listener and sends it on.
-    pub fn take(&mut self, listener: u64, socket: &UdpSocket, target: SocketAddr, ready: &Ready, next: &mut u64) {
+    pub fn take(
+        &mut self,
+        listener: u64,
+        socket: &UdpSocket,
+        target: Option<SocketAddr>,
+        ready: &Ready,
+        next: &mut u64,
+    ) {
         let mut buffer = vec![0; LONGEST];
         for _ in 0..BURST {
             let Ok((length, asker)) = socket.recv_from(&mut buffer) else { break };
+            let Some(target) = target else { continue };
             let token = match self.by_asker.get(&(listener, asker)) {
                 Some(token) => *token,
                 None => {

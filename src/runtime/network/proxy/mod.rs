@@ -34,16 +34,35 @@ const SWEEP: Duration = Duration::from_secs(30);
 enum Listener {
     Stream {
         socket: OwnedFd,
-        target: SocketAddr,
+        lead: Lead,
     },
     Datagram {
         socket: UdpSocket,
-        target: SocketAddr,
+        lead: Lead,
     },
     /// Nothing comes by it: it keeps a port that the kernel alone forwards.
     Held {
         _socket: OwnedFd,
     },
+}
+
+/// Where a socket of the host leads.
+#[derive(Debug, Clone, Copy)]
+struct Lead {
+    /// Family of the socket's own address.
+    is_ipv4: bool,
+    container_port: u16,
+    /// `None`: the container is on no network that ports lead into.
+    target: Option<SocketAddr>,
+}
+
+impl Lead {
+    /// The same family if the container has it, else the other one: that is what we are here for.
+    fn to(self, targets: &[IpAddr]) -> Self {
+        let same = targets.iter().find(|target| target.is_ipv4() == self.is_ipv4);
+        let target = same.or(targets.first()).map(|target| SocketAddr::new(*target, self.container_port));
+        Self { target, ..self }
+    }
 }
 
 /// Carries connections from reserved sockets to a container. One descriptor to wait for, never blocks.
@@ -70,26 +89,39 @@ impl Proxy {
         let ready = Ready::open()?;
         let mut listeners = Vec::new();
         for socket in reserved.sockets {
-            // The same family if the container has it, else the other one: that is what we are here for.
-            let same = targets.iter().find(|target| target.is_ipv4() == socket.port.host_ip.is_ipv4());
-            let Some(target) = same.or(targets.first()) else { continue };
-            let target = SocketAddr::new(*target, socket.port.container_port);
+            if targets.is_empty() {
+                continue;
+            }
+            let (is_ipv4, container_port) = (socket.port.host_ip.is_ipv4(), socket.port.container_port);
+            let lead = Lead { is_ipv4, container_port, target: None }.to(&targets);
             let token = listeners.len() as u64;
             listeners.push(match socket.port.protocol {
                 Protocol::Udp => {
                     let socket = UdpSocket::from(socket.fd);
                     ready.add_readable(&socket, token)?;
-                    Listener::Datagram { socket, target }
+                    Listener::Datagram { socket, lead }
                 }
                 Protocol::Sctp => Listener::Held { _socket: socket.fd },
                 Protocol::Tcp => {
                     ready.add_edges(&socket.fd, token)?;
-                    Listener::Stream { socket: socket.fd, target }
+                    Listener::Stream { socket: socket.fd, lead }
                 }
             });
         }
         let flows = Flows::default();
         Ok(Self { ready, listeners, tunnels: BTreeMap::new(), flows, next: FIRST, is_starved: false })
+    }
+
+    /// Leads what comes from now on to these addresses of the container; what is under way over TCP goes on.
+    pub fn lead_to(&mut self, targets: &[IpAddr]) {
+        for listener in &mut self.listeners {
+            match listener {
+                Listener::Stream { lead, .. } | Listener::Datagram { lead, .. } => *lead = lead.to(targets),
+                Listener::Held { .. } => {}
+            }
+        }
+        // Each flow has a socket that is joined to the old address.
+        self.flows = Flows::default();
     }
 
     /// Returns what to wait for: one descriptor, whatever goes on behind it.
@@ -116,9 +148,9 @@ impl Proxy {
     fn listen(&mut self, token: u64) {
         match self.listeners.get(usize::try_from(token).unwrap_or(usize::MAX)) {
             Some(Listener::Stream { .. }) => self.accept(token),
-            Some(Listener::Datagram { socket, target }) => {
+            Some(Listener::Datagram { socket, lead }) => {
                 let was_empty = self.flows.is_empty();
-                self.flows.take(token, socket, *target, &self.ready, &mut self.next);
+                self.flows.take(token, socket, lead.target, &self.ready, &mut self.next);
                 if was_empty && !self.flows.is_empty() {
                     self.ready.set_timer(Some(SWEEP));
                 }
@@ -129,7 +161,7 @@ impl Proxy {
 
     fn accept(&mut self, token: u64) {
         let place = usize::try_from(token).unwrap_or(usize::MAX);
-        let Some(Listener::Stream { socket, target }) = self.listeners.get(place) else { return };
+        let Some(Listener::Stream { socket, lead }) = self.listeners.get(place) else { return };
         let mut opened = Vec::new();
         for count in 0.. {
             if count == BURST {
@@ -149,7 +181,7 @@ impl Proxy {
                 Err(_) => break,
             };
             // Without a container that answers the asker sees its connection end.
-            let Ok(tunnel) = Tunnel::open(client, *target) else { continue };
+            let Some(Ok(tunnel)) = lead.target.map(|target| Tunnel::open(client, target)) else { continue };
             if self.ready.add_edges(&tunnel.client, self.next).is_ok()
                 && self.ready.add_edges(&tunnel.server, self.next + 1).is_ok()
             {

@@ -7,3 +7,5 @@ mod names;
 mod ports;
 mod proxy;
 pub mod scratch;
+mod settle;
+mod trunk;

@@ -87,6 +87,7 @@ fn run_order(file: &mut File) -> Result<i32, ExecFailure> {
     let target = Target {
         init: order.init,
         capabilities: order.capabilities,
+        capability_sets: None,
         seccomp: order.seccomp.clone(),
         no_new_privileges: order.no_new_privileges,
         group: Some(exec::group(&order)),
@@ -113,5 +114,5 @@ fn stdio(tty: bool) -> io::Result<Stdio> {
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    Ok(Stdio { stdin, stdout, stderr, terminal })
+    Ok(Stdio { stdin, stdout, stderr, terminal, devpts: None })
 }

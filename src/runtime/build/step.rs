@@ -17,8 +17,9 @@ use crate::build::network::StepNetwork;
 use crate::network::guest;
 use crate::sandbox::capabilities;
 use crate::sandbox::launch::{self, Born, Launched, Stdio};
-use crate::sandbox::spec::{Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
+use crate::sandbox::spec::{Masks, Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
 use crate::state::container::{ProcessRecord, SeccompRecord};
+use crate::sys::mount::Attributes;
 
 /// A RUN, ready to be launched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ fn perform() -> io::Result<Verdict> {
     let stdout = rustix::io::dup(rustix::stdio::stdout())?;
     let stderr = rustix::io::dup(rustix::stdio::stdout())?;
     let stdin: OwnedFd = std::fs::File::open("/dev/null")?.into();
-    let stdio = Stdio { stdin, stdout, stderr, terminal: None };
+    let stdio = Stdio { stdin, stdout, stderr, terminal: None, devpts: None };
     match launch::launch(&spec, stdio, &mut |born| plug(&network, born)) {
         Ok(launched) => wait(&launched).map(Verdict::Exited),
         Err(error) => Ok(Verdict::NotLaunched { code: error.exit_code(), message: error.to_string() }),
@@ -120,7 +121,8 @@ fn read_line() -> io::Result<Vec<u8>> {
 fn sandbox(order: StepOrder) -> SandboxSpec {
     let mount = |mount| match mount {
         StepMount::Bind { source, target, read_only } => {
-            SandboxMount::Bind { source, target, read_only, propagation: None, recursive: true }
+            let attributes = Attributes::empty();
+            SandboxMount::Bind { source, target, read_only, attributes, propagation: None, recursive: true }
         }
         StepMount::Tmpfs { target, size } => {
             let options = ["exec", "dev"].map(str::to_owned).to_vec();
@@ -144,13 +146,15 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
         capabilities: capabilities::resolve(&[], &[], order.privileged).expect("nothing is asked for by name"),
         seccomp: if order.privileged { SeccompRecord::Unconfined } else { SeccompRecord::Default },
         no_new_privileges: false,
-        mask_paths: !order.privileged,
+        capability_sets: None,
+        masks: if order.privileged { Masks::None } else { Masks::Usual },
         devices: Vec::new(),
         rlimits: order.ulimits,
         sysctls: BTreeMap::new(),
         oom_score_adj: None,
         init: false,
         shm_size: order.shm_size,
+        shared_memory_of: None,
         cgroup: None,
     }
 }

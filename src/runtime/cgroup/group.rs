@@ -175,7 +175,12 @@ impl Group {
     fn write(&self, setting: &Setting) -> Result<(), GroupError> {
         let Some(Place { path, .. }) = self.of_controller(setting.controller) else { return Ok(()) };
         let path = path.join(setting.file);
-        match fs::write(&path, &setting.value) {
+        // Never made: a group takes no new files, and says that they are forbidden, not that they are missing.
+        let written = fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| {
+            use std::io::Write as _;
+            file.write_all(setting.value.as_bytes())
+        });
+        match written {
             Err(error) if setting.optional && error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.map_err(failed("write", &path)),
         }

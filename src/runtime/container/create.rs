@@ -221,18 +221,23 @@ fn record(rt: &Runtime, request: &ContainerRequest, image: &Image, id: &str) -> 
     let config = &image.config.config;
     let namespaces = NamespacesRecord {
         pid: namespace(rt, request.pid.as_deref())?,
-        ipc: namespace(rt, request.ipc.as_deref())?,
+        ipc: namespace(rt, request.ipc.as_deref().filter(|ipc| *ipc != "none"))?,
         uts: namespace(rt, request.uts.as_deref())?,
         cgroup: namespace(rt, request.cgroup.as_deref())?,
     };
     let network = network(rt, &request.network)?;
     let ports = ports(rt, request, &network)?;
-    let hostname =
-        match (&request.hostname, namespaces.uts == NamespaceRecord::Host || network == NetworkModeRecord::Host) {
-            (Some(hostname), _) => hostname.clone(),
-            (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            (None, false) => id[..12].to_owned(),
-        };
+    // As with Docker: whoever is on another's network is called what that one is.
+    let shared = match &network {
+        NetworkModeRecord::Container(id) => Some(list::find(rt, id)?.record),
+        NetworkModeRecord::None | NetworkModeRecord::Host | NetworkModeRecord::Networks(_) => None,
+    };
+    let is_hosts = namespaces.uts == NamespaceRecord::Host || network == NetworkModeRecord::Host;
+    let hostname = match (shared.as_ref().map(|shared| &shared.hostname).or(request.hostname.as_ref()), is_hosts) {
+        (Some(hostname), _) => hostname.clone(),
+        (None, true) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        (None, false) => id[..12].to_owned(),
+    };
     let process = merge::process(config, request, &hostname);
     if process.args.is_empty() {
         return Err(CreateError::NoProgram { image: request.image.clone() });
@@ -273,7 +278,8 @@ fn record(rt: &Runtime, request: &ContainerRequest, image: &Image, id: &str) -> 
         limits: request.limits.clone(),
         sysctls: request.sysctls.clone(),
         ulimits: request.ulimits.clone(),
-        shm_size: request.shm_size.unwrap_or(64 << 20),
+        // An IPC namespace of its own, in which nothing is shared, needs no place for that.
+        shm_size: if request.ipc.as_deref() == Some("none") { 0 } else { request.shm_size.unwrap_or(64 << 20) },
         oom_score_adj: request.oom_score_adj,
         namespaces,
         log: request.log.clone(),

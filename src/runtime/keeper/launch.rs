@@ -181,6 +181,7 @@ fn launch_in(
     let target = Target {
         init,
         capabilities: sandbox.capabilities,
+        capability_sets: None,
         seccomp: sandbox.seccomp,
         no_new_privileges: sandbox.no_new_privileges,
         group: sandbox.cgroup,

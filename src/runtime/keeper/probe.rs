@@ -53,7 +53,7 @@ fn streams() -> io::Result<(File, Stdio)> {
     rustix::io::ioctl_fionbio(&read, true)?;
     let stdin: OwnedFd = File::open("/dev/null")?.into();
     let stderr = write.try_clone()?;
-    Ok((read.into(), Stdio { stdin, stdout: write, stderr, terminal: None }))
+    Ok((read.into(), Stdio { stdin, stdout: write, stderr, terminal: None, devpts: None }))
 }
 
 impl Probe {

@@ -6,13 +6,14 @@ use crate::Runtime;
 use crate::cgroup::devices::DevicePolicy;
 use crate::cgroup::group::Group;
 use crate::sandbox::capabilities::{self, UnknownCapability};
-use crate::sandbox::spec::{Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
+use crate::sandbox::spec::{Masks, Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
 use crate::state::container::{
     ContainerRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord, Status, StatusRecord,
 };
 use crate::state::layout::Bundle;
 use crate::state::process::ProcessId;
 use crate::state::record;
+use crate::sys::mount::Attributes;
 use crate::volume;
 
 /// Why a container's sandbox can't be described.
@@ -72,13 +73,15 @@ pub fn sandbox(rt: &Runtime, record: &ContainerRecord, group: Option<Group>) -> 
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         seccomp: security.seccomp.clone(),
         no_new_privileges: security.no_new_privileges,
-        mask_paths: !security.unmasked && !security.privileged,
+        capability_sets: None,
+        masks: if security.unmasked || security.privileged { Masks::None } else { Masks::Usual },
         devices: security.devices.clone(),
         rlimits: record.ulimits.clone(),
         sysctls: record.sysctls.clone(),
         oom_score_adj: record.oom_score_adj,
         init: record.init,
         shm_size: record.shm_size,
+        shared_memory_of: shared_memory_of(rt, record),
         cgroup: group,
     })
 }
@@ -116,6 +119,12 @@ fn namespaces(rt: &Runtime, record: &ContainerRecord) -> Result<Namespaces, Spec
         uts: shared(&wanted.uts, "uts", "UTS")?,
         cgroup: shared(&wanted.cgroup, "cgroup", "control group")?,
     })
+}
+
+/// A container in another's IPC namespace sees the same `/dev/shm`: POSIX shared memory and semaphores lie there.
+fn shared_memory_of(rt: &Runtime, record: &ContainerRecord) -> Option<PathBuf> {
+    let NamespaceRecord::Container(id) = &record.namespaces.ipc else { return None };
+    running_init(rt, id).map(|init| format!("/proc/{}/ns/mnt", init.pid).into())
 }
 
 fn of_container(rt: &Runtime, id: &str, file: &str, namespace: &'static str) -> Result<Namespace, SpecError> {
@@ -158,7 +167,8 @@ pub fn mounts(rt: &Runtime, record: &ContainerRecord, bundle: &Bundle) -> Result
 }
 
 fn bind(source: PathBuf, target: &str, read_only: bool) -> SandboxMount {
-    SandboxMount::Bind { source, target: target.into(), read_only, propagation: None, recursive: true }
+    let attributes = Attributes::empty();
+    SandboxMount::Bind { source, target: target.into(), read_only, attributes, propagation: None, recursive: true }
 }
 
 fn sandbox_mount(rt: &Runtime, bundle: &Bundle, mount: &MountRecord) -> Result<SandboxMount, SpecError> {
@@ -167,6 +177,7 @@ fn sandbox_mount(rt: &Runtime, bundle: &Bundle, mount: &MountRecord) -> Result<S
             source: path.clone(),
             target: mount.target.clone(),
             read_only: mount.read_only,
+            attributes: Attributes::empty(),
             propagation: propagation.clone(),
             recursive: *recursive,
         },

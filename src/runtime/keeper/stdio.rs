@@ -34,14 +34,8 @@ pub struct Streams {
 /// Makes both ends of a program's standard streams.
 pub fn open(process: &ProcessRecord) -> io::Result<(Streams, Stdio)> {
     if process.tty {
-        let (master, terminal) = terminal::open()?;
+        let (master, stdio) = Stdio::on_terminal()?;
         rustix::io::ioctl_fionbio(&master, true)?;
-        let stdio = Stdio {
-            stdin: terminal.try_clone()?,
-            stdout: terminal.try_clone()?,
-            stderr: terminal.try_clone()?,
-            terminal: Some(terminal),
-        };
         let master = File::from(master);
         let input = if process.stdin_open { Some(master.try_clone()?) } else { None };
         return Ok((Streams { terminal: true, ..Streams::new(vec![(Stream::Stdout, master)], input) }, stdio));
@@ -62,7 +56,7 @@ pub fn open(process: &ProcessRecord) -> io::Result<(Streams, Stdio)> {
         Ok(write)
     };
     let (stdout, stderr) = (output(Stream::Stdout)?, output(Stream::Stderr)?);
-    Ok((Streams::new(outputs, input), Stdio { stdin, stdout, stderr, terminal: None }))
+    Ok((Streams::new(outputs, input), Stdio { stdin, stdout, stderr, terminal: None, devpts: None }))
 }
 
 impl Streams {

@@ -67,6 +67,11 @@ pub(crate) fn number(name: &str) -> Option<u32> {
     NAMES.iter().position(|known| *known == bare).and_then(|index| u32::try_from(index).ok())
 }
 
+/// Returns every name, with `CAP_`.
+pub fn names() -> Vec<String> {
+    NAMES.iter().map(|name| format!("CAP_{name}")).collect()
+}
+
 /// Returns the set that a container gets: the default, with some added and some dropped; `ALL` is every one.
 ///
 /// As in Docker: `add: ALL` with `drop: X` is all but X, `drop: ALL` with `add: X` is X alone, and dropping wins over the

@@ -7,7 +7,7 @@ use rustix::fs::Mode;
 use crate::sandbox::again::Kept;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::Stdio;
-use crate::sandbox::mounts::{self, Own};
+use crate::sandbox::mounts::{self, Own, Shared};
 use crate::sandbox::program::{self, Ready, Rights};
 use crate::sandbox::seccomp::Filter;
 use crate::sandbox::spec::{Namespace, SandboxSpec};
@@ -23,6 +23,8 @@ pub(super) struct Child<'a> {
     pub join: Vec<(OwnedFd, i32)>,
     /// Where to run it instead of in a sandbox of its own.
     pub kept: Option<&'a Kept>,
+    /// It tells when all is mounted, and lives on without its parent.
+    pub is_held: bool,
     /// A byte comes when the preparation is done.
     pub gate: OwnedFd,
     /// Where a failure goes; closed by exec.
@@ -63,17 +65,19 @@ impl Child<'_> {
 
         // Sources are opened while the host's mounts are there, and still share what they share.
         let sources = mounts::sources(spec)?;
+        let shared = Shared { memory: mounts::shared_memory(spec)?, terminals: self.stdio.devpts.as_ref() };
         mount::make_all_private().map_err(|error| failed(Step::Propagation, error))?;
         let root = root::mount(spec)?;
-        let own = mounts::own(spec, root.as_fd())?;
+        let own = mounts::own(spec, root.as_fd(), shared)?;
         devices::elsewhere(spec, root.as_fd())?;
         mounts::callers(spec, &sources, root.as_fd())?;
         drop(sources);
         if let Some(terminal) = &self.stdio.terminal {
-            mounts::console(&own, terminal.as_fd()).map_err(|error| failed(Step::Console, error))?;
+            let is_own = self.stdio.devpts.is_some();
+            mounts::console(&own, terminal.as_fd(), is_own).map_err(|error| failed(Step::Console, error))?;
         }
         settings(spec, &own)?;
-        mounts::protect(spec, &own)?;
+        mounts::protect(spec, &own, root.as_fd())?;
 
         // The groups' namespace is rooted where the process is: it must be there first. A v1 hierarchy waits for the
         // kernel's readers when a process is moved: the parent does its part meanwhile.
@@ -89,7 +93,11 @@ impl Child<'_> {
         drop((root, own));
         rustix::process::umask(Mode::from_raw_mode(0o022));
 
-        let ready = program::prepare(&spec.process, Some(&spec.hostname), fd::Missing::Directory)?;
+        let hostname = Some(&*spec.hostname).filter(|name| !name.is_empty());
+        let ready = program::prepare(&spec.process, hostname, fd::Missing::Directory)?;
+        if self.is_held {
+            report::tell_mounted(self.report.as_fd());
+        }
         report::pass(self.gate.as_fd(), Step::Ready)?;
         self.finish(&ready)
     }
@@ -110,6 +118,7 @@ impl Child<'_> {
     fn finish(&self, ready: &Ready) -> Result<i32, LaunchError> {
         let rights = Rights {
             capabilities: self.spec.capabilities,
+            sets: self.spec.capability_sets,
             filter: self.filter.clone(),
             no_new_privileges: self.spec.no_new_privileges,
             rlimits: &self.spec.rlimits,
@@ -117,7 +126,9 @@ impl Child<'_> {
         let program = || -> Result<std::convert::Infallible, LaunchError> {
             program::hand_over_streams(self.stdio, ready)?;
             rights.take(ready)?;
-            die_with_parent();
+            if !self.is_held {
+                die_with_parent();
+            }
             Err(ready.run())
         };
         if !self.spec.init {
@@ -158,13 +169,15 @@ fn die_with_parent() {
 
 /// Names, sysctls and the loopback link of new namespaces. Sysctls go through our own mount of /proc, whatever the image is.
 fn settings(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
-    if spec.namespaces.uts == Namespace::New {
+    if spec.namespaces.uts == Namespace::New && !spec.hostname.is_empty() {
         rustix::system::sethostname(spec.hostname.as_bytes())
             .map_err(|error| LaunchError::io(Step::Hostname, spec.hostname.clone(), &error.into()))?;
-        if let Some(domain) = &spec.domainname {
-            rustix::system::setdomainname(domain.as_bytes())
-                .map_err(|error| LaunchError::io(Step::Hostname, domain.clone(), &error.into()))?;
-        }
+    }
+    if spec.namespaces.uts == Namespace::New
+        && let Some(domain) = &spec.domainname
+    {
+        rustix::system::setdomainname(domain.as_bytes())
+            .map_err(|error| LaunchError::io(Step::Hostname, domain.clone(), &error.into()))?;
     }
     if spec.namespaces.network == Namespace::New {
         namespace::loopback_up().map_err(|error| LaunchError::io(Step::Loopback, "", &error))?;

@@ -17,6 +17,7 @@ use crate::sandbox::launch::{Launched, Stdio, filter_for, in_pid_namespace};
 use crate::sandbox::program::{self, Rights};
 use crate::sandbox::report;
 use crate::sandbox::seccomp::Filter;
+use crate::sandbox::spec::CapabilitySets;
 use crate::state::container::{ProcessRecord, SeccompRecord};
 use crate::state::process::ProcessId;
 use crate::sys::{fd, namespace, process as child_process, signal};
@@ -28,6 +29,8 @@ pub struct Target {
     pub init: ProcessId,
     /// As of the sandbox.
     pub capabilities: u64,
+    /// As of the sandbox; of no account where it is entered with every capability.
+    pub capability_sets: Option<CapabilitySets>,
     /// As of the sandbox.
     pub seccomp: SeccompRecord,
     /// As of the sandbox.
@@ -48,14 +51,22 @@ const NAMESPACES: i32 =
 ///
 /// Call it from a process with one thread.
 pub fn join(target: &Target, process: &ProcessRecord, stdio: Stdio, privileged: bool) -> Result<Launched, LaunchError> {
-    let filter = filter_for(&target.seccomp, target.capabilities, privileged)?;
+    let sets = target.capability_sets.filter(|_| !privileged);
+    let filter = filter_for(&target.seccomp, sets.map_or(target.capabilities, |sets| sets.bounding), privileged)?;
     let capabilities = if privileged { capabilities::ALL } else { target.capabilities };
     let init = open_init(target.init)?;
     let failed = |error: io::Error| LaunchError::io(Step::Clone, "", &error);
     let (reports, report) = report::pipe().map_err(failed)?;
     let directory = target.group.as_ref().and_then(Group::unified_directory);
-    let joiner =
-        Joiner { target, process: with_environment(process, target), stdio: &stdio, capabilities, filter, report };
+    let joiner = Joiner {
+        target,
+        process: with_environment(process, target),
+        stdio: &stdio,
+        capabilities,
+        sets,
+        filter,
+        report,
+    };
     let half = || {
         child_process::close_copy(reports.as_fd());
         joiner.run(init.as_fd())
@@ -101,6 +112,7 @@ struct Joiner<'a> {
     process: ProcessRecord,
     stdio: &'a Stdio,
     capabilities: u64,
+    sets: Option<CapabilitySets>,
     filter: Option<Filter>,
     report: OwnedFd,
 }
@@ -138,6 +150,7 @@ impl Joiner<'_> {
         program::hand_over_streams(self.stdio, &ready)?;
         let rights = Rights {
             capabilities: self.capabilities,
+            sets: self.sets,
             filter: self.filter.clone(),
             no_new_privileges: self.target.no_new_privileges,
             rlimits: &self.target.rlimits,

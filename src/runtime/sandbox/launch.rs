@@ -9,11 +9,12 @@ use rustix::process::{WaitId, WaitIdOptions};
 use crate::cgroup::group::Group;
 use crate::sandbox::again::Kept;
 use crate::sandbox::init::Child;
+use crate::sandbox::mounts;
 use crate::sandbox::report;
 use crate::sandbox::seccomp::{self, Filter};
 use crate::sandbox::spec::{Namespace, SandboxSpec};
 use crate::state::container::SeccompRecord;
-use crate::sys::{namespace, process};
+use crate::sys::{namespace, process, terminal};
 
 pub use crate::sandbox::error::{LaunchError, Step};
 
@@ -28,6 +29,20 @@ pub struct Stdio {
     pub stderr: OwnedFd,
     /// The subordinate end of a pseudo-terminal: then it is all three, and the controlling terminal.
     pub terminal: Option<OwnedFd>,
+    /// The file system of terminals that it is of, which is to be the sandbox's `/dev/pts`; `None`: a new one.
+    pub devpts: Option<OwnedFd>,
+}
+
+impl Stdio {
+    /// Makes a pseudo-terminal in a file system of its own, where the program finds it by its name: our end, and the
+    /// program's streams.
+    pub fn on_terminal() -> io::Result<(OwnedFd, Self)> {
+        let devpts = mounts::terminals()?;
+        let (ours, theirs) = terminal::open_in(devpts.as_fd())?;
+        let copy = || theirs.try_clone();
+        let (stdin, stdout, stderr) = (copy()?, copy()?, copy()?);
+        Ok((ours, Self { stdin, stdout, stderr, terminal: Some(theirs), devpts: Some(devpts) }))
+    }
 }
 
 /// A child that sets up its sandbox and has not run its program yet.
@@ -72,10 +87,39 @@ pub fn launch_in(
     kept: Option<&Kept>,
     prepare: Prepare<'_>,
 ) -> Result<Launched, LaunchError> {
-    let filter = filter_for(&spec.seccomp, spec.capabilities, spec.privileged)?;
+    launch_held(spec, stdio, Plan { kept, is_held: false }, prepare, &mut |_| Ok(()))
+}
+
+/// Launches a sandbox whose program waits, when all is mounted and prepared, until `leave` returns. It lives on without
+/// its parent, from the moment that its program runs.
+pub fn launch_waiting(
+    spec: &SandboxSpec,
+    stdio: Stdio,
+    prepare: Prepare<'_>,
+    leave: Prepare<'_>,
+) -> Result<Launched, LaunchError> {
+    launch_held(spec, stdio, Plan { kept: None, is_held: true }, prepare, leave)
+}
+
+/// How a sandbox is launched.
+#[derive(Clone, Copy)]
+struct Plan<'a> {
+    kept: Option<&'a Kept>,
+    is_held: bool,
+}
+
+fn launch_held(
+    spec: &SandboxSpec,
+    stdio: Stdio,
+    Plan { kept, is_held }: Plan<'_>,
+    prepare: Prepare<'_>,
+    leave: Prepare<'_>,
+) -> Result<Launched, LaunchError> {
+    let capabilities = spec.capability_sets.map_or(spec.capabilities, |sets| sets.bounding);
+    let filter = filter_for(&spec.seccomp, capabilities, spec.privileged)?;
     let failed = |error: io::Error| LaunchError::io(Step::Clone, "", &error);
     let (reports, report) = report::pipe().map_err(failed)?;
-    let (gate, leave) = report::pipe().map_err(failed)?;
+    let (gate, opener) = report::pipe().map_err(failed)?;
     let mut namespaces = Namespaces::of(spec)?;
     if kept.is_some() {
         // Only that of the processes has ended with them.
@@ -83,10 +127,10 @@ pub fn launch_in(
         namespaces.join.clear();
     }
     let directory = spec.cgroup.as_ref().and_then(Group::unified_directory);
-    let child = Child { spec, stdio: &stdio, filter, join: namespaces.join, kept, gate, report };
+    let child = Child { spec, stdio: &stdio, filter, join: namespaces.join, kept, is_held, gate, report };
     let half = || {
         // A gate that the child holds open itself would never tell it that the parent is gone.
-        process::close_copy(leave.as_fd());
+        process::close_copy(opener.as_fd());
         process::close_copy(reports.as_fd());
         child.run()
     };
@@ -96,14 +140,18 @@ pub fn launch_in(
         None => clone().map_err(failed)?,
     };
     let born = Born { pid, pidfd };
-    let prepared = prepare(&born).map_err(|error| caused(Step::Prepare, String::new(), error));
+    let mut prepared = prepare(&born).map_err(|error| caused(Step::Prepare, String::new(), error));
+    if is_held && prepared.is_ok() {
+        prepared = report::is_mounted(reports.as_fd())
+            .and_then(|()| leave(&born).map_err(|error| caused(Step::Prepare, String::new(), error)));
+    }
     if prepared.is_ok() {
-        report::open(leave.as_fd());
+        report::open(opener.as_fd());
     }
     if prepared.is_err() {
         drop(process::signal(born.pidfd.as_fd(), libc::SIGKILL));
     }
-    drop(leave);
+    drop(opener);
     // Where both failed, it is the child that tells why: without it the parent has nothing to prepare.
     match (report::receive(reports.as_fd()), prepared) {
         (None, Ok(())) => Ok(Launched { pid: born.pid, pidfd: born.pidfd }),

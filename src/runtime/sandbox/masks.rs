@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::mounts::Own;
+use crate::sys::fd::{self, Missing};
 use crate::sys::mount::{self, Attributes, Change};
 
 /// Hidden, below /proc.
@@ -62,6 +64,32 @@ fn cover_proc(cover: &mut Cover, own: &Own) -> Result<(), LaunchError> {
     Ok(())
 }
 
+/// Does so for paths inside the root, links followed there; one that is missing is left out.
+pub(super) fn apply_these(
+    own: &Own,
+    root: BorrowedFd<'_>,
+    hidden: &[String],
+    read_only: &[String],
+) -> Result<(), LaunchError> {
+    let find = |path: &str| match fd::locate(root, Path::new(path), Missing::Fail) {
+        Ok(place) => Ok(Some(place)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path.to_owned())(error)),
+    };
+    let mut cover = Cover::open(own)?;
+    for path in read_only {
+        if let Some(place) = find(path)? {
+            write_protect_place(&place).map_err(failed(path.clone()))?;
+        }
+    }
+    for path in hidden {
+        if let Some(place) = find(path)? {
+            cover.put(&place).map_err(failed(path.clone()))?;
+        }
+    }
+    Ok(())
+}
+
 fn failed(path: String) -> impl FnOnce(io::Error) -> LaunchError {
     move |error| LaunchError::io(Step::Mask, path, &error)
 }
@@ -80,8 +108,14 @@ impl Cover {
     }
 
     fn hide(&mut self, base: BorrowedFd<'_>, path: &str) -> io::Result<()> {
-        let Some(place) = location(base, path)? else { return Ok(()) };
-        if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Directory {
+        match location(base, path)? {
+            Some(place) => self.put(&place),
+            None => Ok(()),
+        }
+    }
+
+    fn put(&mut self, place: &OwnedFd) -> io::Result<()> {
+        if FileType::from_raw_mode(fstat(place)?.st_mode) != FileType::Directory {
             return mount::attach(mount::clone_of(self.null.as_fd(), false)?.as_fd(), place.as_fd());
         }
         if let Some(empty) = &self.empty {
@@ -104,7 +138,13 @@ fn null(own: &Own) -> io::Result<OwnedFd> {
 }
 
 fn write_protect(base: BorrowedFd<'_>, path: &str) -> io::Result<()> {
-    let Some(place) = location(base, path)? else { return Ok(()) };
+    match location(base, path)? {
+        Some(place) => write_protect_place(&place),
+        None => Ok(()),
+    }
+}
+
+fn write_protect_place(place: &OwnedFd) -> io::Result<()> {
     let tree = mount::clone_of(place.as_fd(), true)?;
     let set = Attributes::MOUNT_ATTR_RDONLY
         | Attributes::MOUNT_ATTR_NOSUID

@@ -2,6 +2,7 @@
 //!
 //! Every target is found inside the root by descriptor (`sys::fd`), and every mount is made detached and moved there.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType};
 
 use crate::sandbox::error::{LaunchError, Step};
-use crate::sandbox::spec::{Namespace, SandboxMount, SandboxSpec};
+use crate::sandbox::spec::{Masks, Namespace, SandboxMount, SandboxSpec};
 use crate::sandbox::{devices, masks};
 use crate::sys::fd::{self, Missing};
 use crate::sys::mount::{self, Attributes, Change, Propagation};
+use crate::sys::namespace;
 
 /// nosuid, nodev, noexec.
 const INERT: Attributes =
@@ -61,9 +63,10 @@ fn source(mount: &SandboxMount) -> Result<Source, LaunchError> {
     };
     let set = |read_only: bool| if read_only { Attributes::MOUNT_ATTR_RDONLY.bits().into() } else { 0 };
     let (path, tree, change) = match mount {
-        SandboxMount::Bind { source, propagation, recursive, read_only, .. } => {
+        SandboxMount::Bind { source, propagation, recursive, read_only, attributes, .. } => {
             let propagation = Some(propagation_of(propagation.as_deref()));
-            let change = Change { set: set(*read_only), propagation, recursive: *recursive };
+            let set = set(*read_only) | u64::from(attributes.bits());
+            let change = Change { set, propagation, recursive: *recursive };
             (source.clone(), mount::clone_tree(CWD, source, *recursive), change)
         }
         SandboxMount::Within { folder, subpath, read_only, .. } => {
@@ -111,8 +114,34 @@ fn propagation_of(name: Option<&str>) -> Propagation {
     }
 }
 
+/// What is there already and is only put in its place.
+pub(super) struct Shared<'a> {
+    /// Another's `/dev/shm`.
+    pub memory: Option<OwnedFd>,
+    /// The file system of the terminal that the program gets.
+    pub terminals: Option<&'a OwnedFd>,
+}
+
+/// Makes a file system of terminals.
+pub(super) fn terminals() -> io::Result<OwnedFd> {
+    let options = [("newinstance", None), ("ptmxmode", Some("0666")), ("mode", Some("0620")), ("gid", Some("5"))];
+    mount::new("devpts", &options, Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC)
+}
+
+/// Copies the mount of another's shared memory, which only from inside of its mount namespace can be done.
+pub(super) fn shared_memory(spec: &SandboxSpec) -> Result<Option<OwnedFd>, LaunchError> {
+    let Some(path) = &spec.shared_memory_of else { return Ok(None) };
+    let failed = |error: io::Error| LaunchError::io(Step::Source, "/dev/shm", &error);
+    let (home, there) = (File::open("/proc/self/ns/mnt"), File::open(path));
+    let (home, there) = (home.map_err(failed)?, there.map_err(failed)?);
+    namespace::enter(there.as_fd(), libc::CLONE_NEWNS).map_err(failed)?;
+    let tree = mount::clone_tree(CWD, Path::new("/dev/shm"), false);
+    namespace::enter(home.as_fd(), libc::CLONE_NEWNS).map_err(failed)?;
+    tree.map(Some).map_err(failed)
+}
+
 /// Mounts `/proc`, `/dev` with what is below it, and `/sys`.
-pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>) -> Result<Own, LaunchError> {
+pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>, shared: Shared<'_>) -> Result<Own, LaunchError> {
     let failed = |step, what: &str, error: io::Error| LaunchError::io(step, what, &error);
     let proc = proc(root).map_err(|error| failed(Step::Proc, "", error))?;
 
@@ -122,7 +151,7 @@ pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>) -> Result<Own, Launc
         if fd::same_file(place.as_fd(), root)? { Err(io::Error::from_raw_os_error(libc::ELOOP)) } else { Ok(place) }
     });
     place.and_then(|place| mount::attach(dev.as_fd(), place.as_fd())).map_err(|error| failed(Step::Dev, "", error))?;
-    below_dev(spec, dev.as_fd())?;
+    below_dev(spec, dev.as_fd(), shared)?;
 
     let read_only = if spec.privileged { Attributes::empty() } else { Attributes::MOUNT_ATTR_RDONLY };
     let sys = mount::new("sysfs", &[], INERT | read_only).map_err(|error| failed(Step::Sys, "", error))?;
@@ -153,7 +182,7 @@ fn attach_at_plain_folder(tree: &OwnedFd, root: BorrowedFd<'_>, name: &str) -> i
 }
 
 /// Mounts the terminals, the shared memory and the message queues.
-fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>) -> Result<(), LaunchError> {
+fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>, shared: Shared<'_>) -> Result<(), LaunchError> {
     let put = |name: &str, tree: io::Result<OwnedFd>| {
         tree.and_then(|tree| {
             let place = fd::locate(dev, Path::new(name), Missing::Fail)?;
@@ -161,8 +190,10 @@ fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>) -> Result<(), LaunchError>
         })
         .map_err(|error| LaunchError::io(Step::Dev, format!("/dev/{name}"), &error))
     };
-    let options = [("newinstance", None), ("ptmxmode", Some("0666")), ("mode", Some("0620")), ("gid", Some("5"))];
-    put("pts", mount::new("devpts", &options, Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC))?;
+    match &shared.terminals {
+        Some(tree) => put("pts", tree.try_clone())?,
+        None => put("pts", terminals())?,
+    }
     if spec.namespaces.ipc == Namespace::Host {
         for name in ["shm", "mqueue"] {
             // Not every host has both.
@@ -175,7 +206,9 @@ fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>) -> Result<(), LaunchError>
     let size = spec.shm_size.to_string();
     // Where the caller mounts something of its own, ours would only lie beneath.
     let covered = spec.mounts.iter().any(|mount| Path::new(mount.target()) == Path::new("/dev/shm"));
-    if !covered {
+    if let Some(tree) = shared.memory.filter(|_| !covered) {
+        put("shm", Ok(tree))?;
+    } else if !covered && spec.shm_size > 0 {
         let options = [("source", Some("shm")), ("mode", Some("1777")), ("size", Some(&*size))];
         put("shm", mount::new("tmpfs", &options, INERT))?;
     }
@@ -300,11 +333,15 @@ fn tmpfs(mount: &SandboxMount, covers: Option<BorrowedFd<'_>>) -> io::Result<Own
     mount::new("tmpfs", &keys, attributes)
 }
 
-/// Makes `/dev/console` the container's terminal, found by its path on the host.
-pub(super) fn console(own: &Own, terminal: BorrowedFd<'_>) -> io::Result<()> {
-    let path = crate::sys::terminal::path(terminal)?;
+/// Makes `/dev/console` the container's terminal, found in its own file system of terminals, else by its path on the host.
+pub(super) fn console(own: &Own, terminal: BorrowedFd<'_>, is_own: bool) -> io::Result<()> {
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-    let location = rustix::fs::open(&path, flags, rustix::fs::Mode::empty())?;
+    let location = if is_own {
+        let number = crate::sys::terminal::number(terminal)?;
+        rustix::fs::openat(&own.dev, format!("pts/{number}"), flags, rustix::fs::Mode::empty())?
+    } else {
+        rustix::fs::open(crate::sys::terminal::path(terminal)?, flags, rustix::fs::Mode::empty())?
+    };
     if !fd::same_file(location.as_fd(), terminal)? {
         return Err(io::Error::from_raw_os_error(libc::ENOTTY));
     }
@@ -314,13 +351,17 @@ pub(super) fn console(own: &Own, terminal: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Hides and write-protects paths of `/proc` and `/sys`.
-pub(super) fn protect(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
-    if spec.privileged || !spec.mask_paths { Ok(()) } else { masks::apply(own) }
+pub(super) fn protect(spec: &SandboxSpec, own: &Own, root: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    match &spec.masks {
+        Masks::Usual if !spec.privileged => masks::apply(own),
+        Masks::Usual | Masks::None => Ok(()),
+        Masks::These { hidden, read_only } => masks::apply_these(own, root, hidden, read_only),
+    }
 }
 
 /// Hides and write-protects paths of a `/proc` that has been made anew.
 pub(super) fn protect_proc(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> {
-    if spec.privileged || !spec.mask_paths { Ok(()) } else { masks::apply_to_proc(own) }
+    if spec.masks == Masks::Usual && !spec.privileged { masks::apply_to_proc(own) } else { Ok(()) }
 }
 
 /// Write-protects the root itself; what is mounted on it stays as it is.

@@ -10,12 +10,13 @@ use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Gid, Uid};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::CapabilitySet;
 
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::Stdio;
 use crate::sandbox::rlimits;
 use crate::sandbox::seccomp::Filter;
+use crate::sandbox::spec::CapabilitySets;
 use crate::sandbox::user::{self, Ids, UserError};
 use crate::state::container::ProcessRecord;
 use crate::sys::fd::{self, Missing};
@@ -29,6 +30,8 @@ const SYS_ADMIN: u64 = 1 << 21;
 /// What a program may do.
 pub(super) struct Rights<'a> {
     pub capabilities: u64,
+    /// Instead of what `capabilities` gives.
+    pub sets: Option<CapabilitySets>,
     pub filter: Option<Filter>,
     pub no_new_privileges: bool,
     pub rlimits: &'a BTreeMap<String, (i64, i64)>,
@@ -144,7 +147,7 @@ impl Rights<'_> {
     /// Becomes the user with these rights. Last of all, since from here on little is allowed.
     pub(super) fn take(&self, ready: &Ready) -> Result<(), LaunchError> {
         rlimits::set(self.rlimits)?;
-        drop_bounding_set(self.capabilities)?;
+        drop_bounding_set(self.sets.map_or(self.capabilities, |sets| sets.bounding))?;
         let ids = &ready.ids;
         let failed = |error: rustix::io::Errno| LaunchError::new(Step::Ids, error.raw_os_error(), ids.uid.to_string());
         let groups: Vec<Gid> = ids.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
@@ -154,9 +157,13 @@ impl Rights<'_> {
         // Kept past the change of user: a filter needs CAP_SYS_ADMIN where privileges may still be gained.
         rustix::thread::set_keep_capabilities(true).map_err(failed)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed)?;
-        let own = if ids.uid == 0 { self.capabilities } else { 0 };
+        let own = self.sets.unwrap_or_else(|| of_user(if ids.uid == 0 { self.capabilities } else { 0 }));
         let for_filter = if self.filter.is_some() && !self.no_new_privileges { SYS_ADMIN } else { 0 };
-        set_capabilities(own | for_filter)?;
+        set_capabilities(CapabilitySets {
+            effective: own.effective | for_filter,
+            permitted: own.permitted | for_filter,
+            ..own
+        })?;
         if self.no_new_privileges {
             rustix::thread::set_no_new_privs(true)
                 .map_err(|error| LaunchError::new(Step::Capabilities, error.raw_os_error(), ""))?;
@@ -178,7 +185,7 @@ impl Rights<'_> {
         rustix::thread::set_thread_groups(&[gid]).map_err(failed)?;
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(failed)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed)?;
-        set_capabilities(if ids.uid == 0 { self.capabilities & KILL } else { 0 })?;
+        set_capabilities(of_user(if ids.uid == 0 { self.capabilities & KILL } else { 0 }))?;
         rustix::thread::set_no_new_privs(true).map_err(failed)?;
         if let Some(filter) = &self.filter {
             bpf::filter_system_calls(filter).map_err(|error| LaunchError::io(Step::Seccomp, "", &error))?;
@@ -203,14 +210,31 @@ fn drop_bounding_set(keep: u64) -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// Sets the permitted and effective set; nothing is inheritable (CVE-2022-24769), so nothing is ambient either.
-fn set_capabilities(bits: u64) -> Result<(), LaunchError> {
+/// The sets that these make: nothing is inheritable (CVE-2022-24769), so nothing is ambient either.
+fn of_user(bits: u64) -> CapabilitySets {
+    CapabilitySets { effective: bits, permitted: bits, ..CapabilitySets::default() }
+}
+
+/// Sets all but the bounding set.
+fn set_capabilities(sets: CapabilitySets) -> Result<(), LaunchError> {
     let failed = |error: rustix::io::Errno| LaunchError::new(Step::Capabilities, error.raw_os_error(), "");
     // Not more than we have ourselves: whoever runs us may have taken some away.
     let have = rustix::thread::capabilities(None).map_err(failed)?.permitted;
-    let set = CapabilitySet::from_bits_retain(bits) & have;
-    let sets = CapabilitySets { effective: set, permitted: set, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets).map_err(failed)
+    let set = |bits: u64| CapabilitySet::from_bits_retain(bits) & have;
+    let wanted = rustix::thread::CapabilitySets {
+        effective: set(sets.effective),
+        permitted: set(sets.permitted),
+        inheritable: set(sets.inheritable),
+    };
+    rustix::thread::set_capabilities(None, wanted).map_err(failed)?;
+    if sets.ambient == 0 {
+        return Ok(());
+    }
+    let ambient = set(sets.ambient) & wanted.permitted & wanted.inheritable;
+    for one in ambient.iter() {
+        rustix::thread::configure_capability_in_ambient_set(one, true).map_err(failed)?;
+    }
+    Ok(())
 }
 
 impl Ready {

@@ -21,18 +21,54 @@ pub(super) fn send(pipe: BorrowedFd<'_>, error: &LaunchError) {
     let _ = rustix::io::write(pipe, &bytes);
 }
 
+/// No number of a step: all is mounted.
+const MOUNTED: u8 = 0;
+
+/// Says that all is mounted.
+pub(super) fn tell_mounted(pipe: BorrowedFd<'_>) {
+    let _ = rustix::io::write(pipe, &[MOUNTED]);
+}
+
+/// Waits until all is mounted, or why it is not.
+pub(super) fn is_mounted(pipe: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(pipe, &mut byte) {
+            Ok(1) if byte[0] == MOUNTED => return Ok(()),
+            Ok(count) => return Err(parse(&[&byte[..count], &rest(pipe)?].concat()).unwrap_or_else(killed)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(LaunchError::new(Step::Exec, error.raw_os_error(), "")),
+        }
+    }
+}
+
+/// The error of a child that could not even say why.
+fn killed() -> LaunchError {
+    LaunchError::new(Step::Ready, libc::EPIPE, "")
+}
+
 /// Waits for a failure; `None`: the pipe was closed by exec.
 pub(super) fn receive(pipe: BorrowedFd<'_>) -> Option<LaunchError> {
+    match rest(pipe) {
+        Ok(bytes) => parse(&bytes),
+        Err(error) => Some(error),
+    }
+}
+
+fn rest(pipe: BorrowedFd<'_>) -> Result<Vec<u8>, LaunchError> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 2048];
     loop {
         match rustix::io::read(pipe, &mut buffer) {
-            Ok(0) => break,
+            Ok(0) => return Ok(bytes),
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Some(LaunchError::new(Step::Exec, error.raw_os_error(), "")),
+            Err(error) => return Err(LaunchError::new(Step::Exec, error.raw_os_error(), "")),
         }
     }
+}
+
+fn parse(bytes: &[u8]) -> Option<LaunchError> {
     let (step, rest) = bytes.split_first()?;
     let (errno, what) = rest.split_first_chunk()?;
     let step = Step::from_number(*step)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::state::container::{DeviceRecord, ProcessRecord, SeccompRecord};
+use crate::sys::mount::Attributes;
 
 /// A sandbox to launch.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +24,9 @@ pub struct SandboxSpec {
     pub capabilities: u64,
     pub seccomp: SeccompRecord,
     pub no_new_privileges: bool,
-    /// Mask and write-protect the paths of /proc and /sys that Docker does.
-    pub mask_paths: bool,
+    /// Sets other than what `capabilities` gives; `None`: that.
+    pub capability_sets: Option<CapabilitySets>,
+    pub masks: Masks,
     pub devices: Vec<DeviceRecord>,
     /// Name (`nofile`) to soft and hard limit; `-1` is unlimited.
     pub rlimits: BTreeMap<String, (i64, i64)>,
@@ -32,9 +34,40 @@ pub struct SandboxSpec {
     pub oom_score_adj: Option<i64>,
     /// Run our own reaper as process 1.
     pub init: bool,
+    /// Bytes of `/dev/shm`; 0: nothing is mounted there.
     pub shm_size: u64,
+    /// Mount namespace (`/proc/PID/ns/mnt`) whose `/dev/shm` it shares, with the IPC namespace that goes with it.
+    pub shared_memory_of: Option<PathBuf>,
     /// The container's groups are made by the caller; `None`: none, stay where we are.
     pub cgroup: Option<crate::cgroup::group::Group>,
+}
+
+/// The capabilities of a program, a set each, one bit a capability number; whoever it runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names of capabilities(7)")]
+pub struct CapabilitySets {
+    pub bounding: u64,
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+    pub ambient: u64,
+}
+
+/// Paths that are there and must not be read, or not written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Masks {
+    /// Those of /proc and /sys that Docker has.
+    #[default]
+    Usual,
+    /// None.
+    None,
+    /// These, inside the root; what is missing there is left out.
+    These {
+        /// Not to be read.
+        hidden: Vec<String>,
+        /// Not to be written.
+        read_only: Vec<String>,
+    },
 }
 
 /// What becomes `/`.
@@ -62,6 +95,8 @@ pub enum SandboxMount {
         source: PathBuf,
         target: String,
         read_only: bool,
+        /// Set beside that: `nosuid`, `nodev`, `noexec`.
+        attributes: Attributes,
         propagation: Option<String>,
         recursive: bool,
     },

@@ -12,9 +12,10 @@ use crate::cgroup::group::Group;
 use crate::sandbox::capabilities;
 use crate::sandbox::join::{Target, join};
 use crate::sandbox::launch::{LaunchError, Launched, Stdio, launch};
-use crate::sandbox::spec::{Namespaces, Root, SandboxMount, SandboxSpec};
+use crate::sandbox::spec::{Masks, Namespaces, Root, SandboxMount, SandboxSpec};
 use crate::state::container::{LimitsRecord, ProcessRecord, SeccompRecord};
 use crate::state::process::ProcessId;
+use crate::sys::mount::Attributes;
 
 /// Runs the body in a process of its own that has one thread: this very test, run alone by this very binary.
 #[expect(clippy::disallowed_methods, reason = "a test runs itself, and is told so by the environment")]
@@ -83,13 +84,15 @@ impl Scratch {
             capabilities: capabilities::DEFAULT,
             seccomp: SeccompRecord::Default,
             no_new_privileges: false,
-            mask_paths: true,
+            capability_sets: None,
+            masks: Masks::Usual,
             devices: Vec::new(),
             rlimits: BTreeMap::new(),
             sysctls: BTreeMap::new(),
             oom_score_adj: None,
             init: false,
             shm_size: 64 << 20,
+            shared_memory_of: None,
             cgroup: None,
         }
     }
@@ -105,7 +108,7 @@ fn streams() -> (Stdio, std::io::PipeReader) {
     let (reader, writer) = std::io::pipe().unwrap();
     let null = fs::File::open("/dev/null").unwrap();
     let stderr = writer.try_clone().unwrap();
-    (Stdio { stdin: null.into(), stdout: writer.into(), stderr: stderr.into(), terminal: None }, reader)
+    (Stdio { stdin: null.into(), stdout: writer.into(), stderr: stderr.into(), terminal: None, devpts: None }, reader)
 }
 
 /// Waits for the end, and returns the exit code.
@@ -251,6 +254,7 @@ fn links_in_the_image_lead_nowhere_outside() {
             source,
             target: "/data/inner".to_owned(),
             read_only: true,
+            attributes: Attributes::empty(),
             propagation: None,
             recursive: true,
         });
@@ -388,6 +392,7 @@ fn a_process_that_joins_sees_the_same_sandbox() {
         let target = Target {
             init: ProcessId::of(launched.pid).unwrap(),
             capabilities: spec.capabilities,
+            capability_sets: None,
             seccomp: spec.seccomp.clone(),
             no_new_privileges: false,
             group: Some(group.clone()),
@@ -446,16 +451,15 @@ fn our_own_init_passes_signals_on_and_takes_orphans() {
 fn a_terminal_is_the_controlling_one_and_the_console() {
     alone("a_terminal_is_the_controlling_one_and_the_console", || {
         let scratch = Scratch::new();
-        let (ours, theirs) = crate::sys::terminal::open().unwrap();
+        let (ours, stdio) = Stdio::on_terminal().unwrap();
         let mut spec = scratch.shell("tty; echo > /dev/tty && echo $TERM; stat -c %t /dev/console");
         spec.process.tty = true;
-        let (stdio, _reader) = streams();
-        let launched = launch(&spec, Stdio { terminal: Some(theirs), ..stdio }, &mut |_| Ok(())).unwrap();
+        let launched = launch(&spec, stdio, &mut |_| Ok(())).unwrap();
         assert_eq!(code(&launched), 0);
         let mut text = [0; 4096];
         let count = rustix::io::read(&ours, &mut text).unwrap();
         let text = String::from_utf8_lossy(&text[..count]);
-        assert!(text.contains("xterm") && text.contains("88"), "{text}");
+        assert!(text.starts_with("/dev/pts/0") && text.contains("xterm") && text.contains("88"), "{text}");
     });
 }
 

@@ -5,13 +5,25 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pty::OpenptFlags;
 
-/// Makes a pseudo-terminal: the end that we keep, and the one that the contained process gets.
-pub fn open() -> io::Result<(OwnedFd, OwnedFd)> {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let ours = rustix::pty::openpt(flags)?;
+/// Makes a pseudo-terminal of the devpts(5) file system at a descriptor: the end that we keep, and the one that the
+/// contained process gets.
+pub fn open_in(devpts: BorrowedFd<'_>) -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::fs::{Mode, OFlags};
+    let ours = rustix::fs::openat(devpts, "ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::pty::unlockpt(&ours)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags)?;
     Ok((ours, theirs))
+}
+
+/// Returns the name of a terminal's subordinate end in its file system: its number among those there.
+pub fn number(terminal: impl AsFd) -> io::Result<u32> {
+    let device = rustix::fs::fstat(terminal)?.st_rdev;
+    // Majors 136 to 143 are theirs, 256 minors each (Linux' admin-guide/devices.txt).
+    match rustix::fs::major(device) {
+        major @ 136..=143 => Ok((major - 136) * 256 + rustix::fs::minor(device)),
+        _ => Err(rustix::io::Errno::NOTTY.into()),
+    }
 }
 
 /// Sets the size of a terminal, in characters.

@@ -27,6 +27,7 @@ mod scenarios {
     pub mod down;
     pub mod exec;
     pub mod images;
+    pub mod inside;
     pub mod logs;
     pub mod mistakes;
     pub mod network;

@@ -110,6 +110,101 @@ fn one_who_waits_is_told_the_code() {
     assert_eq!(docker(&host, &["ps", "-aq"]).success().stdout, "");
 }
 
+#[test]
+fn a_container_joins_and_leaves_networks_whether_it_runs_or_not() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("joins");
+    docker(&host, &["network", "create", "one"]).success();
+    docker(&host, &["network", "create", "--subnet", "10.123.45.0/24", "two"]).success();
+    for (name, network) in [("asker", "one"), ("other", "two")] {
+        docker(&host, &["run", "-d", "--name", name, "--network", network, "--init", "stand-in:1", "sleep", "1000"])
+            .success();
+    }
+    let ask = |name: &str| docker(&host, &["exec", "asker", "nslookup", name]).code;
+    assert_ne!(ask("other"), 0);
+    let join = ["network", "connect", "--alias", "second", "--ip", "10.123.45.9", "two", "asker"];
+    docker(&host, &join).success();
+    docker(&host, &join).success();
+    assert_eq!(ask("other"), 0, "names of the new network are known at once");
+    assert_eq!(docker(&host, &["exec", "other", "nslookup", "second"]).code, 0, "and its own name there");
+    let address = "ip -4 addr show eth1 | grep -c 10.123.45.9/24; grep -c 10.123.45.9 /etc/hosts";
+    assert_eq!(docker(&host, &["exec", "asker", "sh", "-c", address]).success().stdout, "1\n1\n");
+    let taken = docker(&host, &["network", "connect", "--ip", "10.123.45.9", "two", "other"]).code;
+    assert_eq!(taken, 0, "it is there already, as it is");
+    docker(&host, &["run", "-d", "--name", "third", "--network", "one", "--init", "stand-in:1", "sleep", "1000"])
+        .success();
+    docker(&host, &["network", "connect", "--ip", "10.123.45.9", "two", "third"])
+        .failure()
+        .names(&["two", "10.123.45.9 is taken"]);
+    assert_eq!(docker(&host, &["exec", "third", "ip", "link", "show", "eth1"]).code, 1, "nothing is half done");
+
+    docker(&host, &["restart", "-t", "0", "asker"]).success();
+    assert_eq!(ask("other"), 0, "a restart keeps it");
+    docker(&host, &["network", "disconnect", "two", "asker"]).success();
+    docker(&host, &["network", "disconnect", "two", "asker"]).success();
+    assert_ne!(ask("other"), 0);
+    assert_eq!(docker(&host, &["exec", "asker", "grep", "10.123.45.9", "/etc/hosts"]).code, 1);
+
+    docker(&host, &["stop", "-t", "0", "asker"]).success();
+    docker(&host, &join).success();
+    docker(&host, &["network", "disconnect", "one", "asker"]).success();
+    docker(&host, &["start", "asker"]).success();
+    assert_eq!(ask("other"), 0);
+    let networks = docker(&host, &["inspect", "-f", "{{json .NetworkSettings.Networks}}", "asker"]).success().stdout;
+    assert!(networks.contains("\"two\"") && !networks.contains("\"one\""), "{networks}");
+    docker(&host, &["run", "-d", "--name", "alone", "--network", "none", "--init", "stand-in:1", "sleep", "9"])
+        .success();
+    docker(&host, &["network", "connect", "one", "alone"]).failure().names(&["alone", "no network"]);
+    docker(&host, &["rm", "-f", "asker", "other", "third", "alone"]).success();
+    docker(&host, &["network", "rm", "one", "two"]).success();
+}
+
+#[test]
+fn published_ports_follow_the_networks_of_a_container() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("moves");
+    let port = crate::support::host::free_port();
+    for name in ["one", "two"] {
+        docker(&host, &["network", "create", name]).success();
+    }
+    let publish = format!("{port}:80");
+    let web = ["run", "-d", "--name", "web", "--network", "one", "-p", &publish, "--init", "stand-in:1"];
+    docker(&host, &[&web[..], &["httpd", "-f", "-p", "80", "-h", "/www"]].concat()).success();
+    let address = format!("127.0.0.1:{port}");
+    let answers =
+        || crate::support::host::http(&address, "GET / HTTP/1.0\r\n\r\n").is_some_and(|text| text.contains("hello"));
+    until("the server answers", answers);
+    docker(&host, &["network", "connect", "two", "web"]).success();
+    docker(&host, &["network", "disconnect", "one", "web"]).success();
+    assert!(answers(), "the port leads to what is left");
+    docker(&host, &["network", "disconnect", "two", "web"]).success();
+    assert!(!answers(), "no network, no way in");
+    docker(&host, &["network", "connect", "one", "web"]).success();
+    assert!(answers());
+    docker(&host, &["rm", "-f", "web"]).success();
+    docker(&host, &["network", "rm", "one", "two"]).success();
+}
+
+#[test]
+fn what_follows_the_image_is_the_program_s_own() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("follows");
+    let outcome = docker(&host, &["run", "--rm", "-h", "h9", "--entrypoint", "sh", "stand-in:1", "-c", "hostname"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "h9\n"), "{}", outcome.stderr);
+    docker(&host, &["run", "-dl", "a=b", "--name", "one", "--init", "stand-in:1", "sleep", "1000"]).success();
+    docker(&host, &["run", "-d", "--name", "two", "--init", "stand-in:1", "sleep", "1000"]).success();
+    assert_eq!(docker(&host, &["ps", "-q", "-f", "since=one"]).success().stdout.lines().count(), 1);
+    assert_eq!(docker(&host, &["ps", "-f", "before=two", "--format", "{{.Names}} {{.Label \"a\"}}"]).stdout, "one b\n");
+    docker(&host, &["ps", "-f", "before=nobody"]).failure().names(&["nobody"]);
+    docker(&host, &["rm", "-f", "one", "two"]).success();
+}
+
 engines! {
     alone: [
         a_container_of_flags_alone_lives_and_goes,
@@ -117,5 +212,10 @@ engines! {
         files_go_in_and_out_and_what_changed_is_told,
         networks_and_volumes_have_names_of_their_own,
         one_who_waits_is_told_the_code,
+    ],
+    embedded: [
+        a_container_joins_and_leaves_networks_whether_it_runs_or_not: "its messages and the names of links are those of our own runtime",
+        published_ports_follow_the_networks_of_a_container: "that ports follow at once is a promise of our own runtime",
+        what_follows_the_image_is_the_program_s_own: "it looks at the command line, not at the engine",
     ],
 }

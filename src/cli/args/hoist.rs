@@ -25,22 +25,29 @@ pub(crate) fn hoist(root: &Command, args: Vec<OsString>) -> Vec<OsString> {
         verb = inner;
         after.extend(rest.next());
     }
-    let passes_on = PASSES_ARGUMENTS_ON.contains(&verb.get_name());
+    // `container create` runs what it makes some time; the `create` of a project is given services.
+    let passes_on = PASSES_ARGUMENTS_ON.contains(&verb.get_name()) || (in_group && verb.get_name() == "create");
     while let Some(token) = rest.next() {
-        if token == "--" || (passes_on && !is_option(&token)) {
+        if token == "--" {
             after.push(token);
             after.extend(rest);
             break;
         }
+        if passes_on && !is_option(&token) {
+            after.push(token);
+            // From here on nothing is an option of ours, whatever it looks like.
+            after.extend(rest.peek().filter(|next| *next != "--").map(|_| OsString::from("--")));
+            after.extend(rest);
+            break;
+        }
         let own = find(verb, &token);
-        let (target, found) = match own {
-            Some(_) => (&mut after, own),
+        let (target, value_follows) = match own {
+            Some(_) => (&mut after, value_follows(verb, &token)),
             None => match find(root, &token).filter(|_| !in_group || is_long(&token)) {
-                Some(global) => (&mut before, Some(global)),
-                None => (&mut after, None),
+                Some(global) => (&mut before, takes_value(global) && !carries_value(&token)),
+                None => (&mut after, false),
             },
         };
-        let value_follows = found.is_some_and(takes_value) && !carries_value(&token);
         target.push(token);
         if value_follows {
             target.extend(rest.next());
@@ -98,6 +105,17 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values() && !arg.is_require_equals_set()
 }
 
+/// Says whether the next argument is the value of an option, or of the last of several letters (`-dp 80:80`).
+fn value_follows(command: &Command, token: &OsStr) -> bool {
+    let letters = token.to_str().and_then(|text| text.strip_prefix('-')).filter(|text| !text.starts_with('-'));
+    let Some(letters) = letters else {
+        return find(command, token).is_some_and(takes_value) && !carries_value(token);
+    };
+    let of_letter = |letter: char| command.get_arguments().find(|arg| arg.get_short() == Some(letter));
+    let with_value = letters.char_indices().find(|(_, letter)| of_letter(*letter).is_some_and(takes_value));
+    with_value.is_some_and(|(at, letter)| at + letter.len_utf8() == letters.len())
+}
+
 /// Returns the option of `command` that `token` spells.
 fn find<'c>(command: &'c Command, token: &OsStr) -> Option<&'c Arg> {
     let text = token.to_str()?;
@@ -125,7 +143,9 @@ mod tests {
         let root = GlobalArgs::augment_args(Command::new("motet"))
             .subcommand(Command::new("up").arg(flag('d', "detach")))
             .subcommand(Command::new("logs").arg(flag('f', "follow")))
-            .subcommand(Command::new("exec").arg(Arg::new("env").short('e').action(ArgAction::Append)));
+            .subcommand(
+                Command::new("exec").arg(flag('d', "detach")).arg(Arg::new("env").short('e').action(ArgAction::Append)),
+            );
         let args = line.split(' ').map(OsString::from).collect();
         let got: Vec<String> = hoist(&root, args).into_iter().map(|arg| arg.into_string().unwrap()).collect();
         assert_eq!(got.join(" "), expected);
@@ -146,7 +166,11 @@ mod tests {
 
     #[test]
     fn arguments_of_the_program_to_run_stay() {
-        check("motet exec -e A=b --dry-run web ls -f --dry-run", "motet --dry-run exec -e A=b web ls -f --dry-run");
+        check("motet exec -e A=b --dry-run web ls -f --dry-run", "motet --dry-run exec -e A=b web -- ls -f --dry-run");
+        check("motet exec web -e x", "motet exec web -- -e x");
+        check("motet exec web -- x", "motet exec web -- x");
+        check("motet exec web", "motet exec web");
+        check("motet exec -de A=b -e C=d web -d", "motet exec -de A=b -e C=d web -- -d");
         check("motet up -- -f", "motet up -- -f");
     }
 

@@ -60,6 +60,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), CommandError> {
     let filters = Filters::parse(&args.filter).map_err(|why| CommandError::new(Kind::Usage, why))?;
     let mut containers = app.engine()?.list_containers(&[]).await?;
     containers.sort_by_key(|container| std::cmp::Reverse(container.created));
+    filters.keep_by_age(&mut containers)?;
     let last = if args.latest { 1 } else { args.last };
     if !args.all && last < 0 && !filters.names_state() {
         containers.retain(|container| container.state.is_up());
@@ -118,8 +119,10 @@ pub(crate) struct Filters(Vec<(String, String)>);
 impl Filters {
     /// Reads `KEY=VALUE`s.
     pub(crate) fn parse(given: &[String]) -> Result<Self, String> {
-        const KNOWN: [&str; 10] =
-            ["id", "name", "label", "status", "health", "ancestor", "network", "volume", "exited", "publish"];
+        const KNOWN: [&str; 13] = [
+            "id", "name", "label", "status", "health", "ancestor", "network", "volume", "exited", "publish", "expose",
+            "before", "since",
+        ];
         let pair = |text: &String| match text.split_once('=') {
             Some((key, value)) if KNOWN.contains(&key) => Ok((key.to_owned(), value.to_owned())),
             Some((key, _)) => Err(format!("there is no filter `{key}`; there are {}", KNOWN.join(", "))),
@@ -131,6 +134,20 @@ impl Filters {
     /// Says whether a state is asked for.
     fn names_state(&self) -> bool {
         self.0.iter().any(|(key, _)| matches!(key.as_str(), "status" | "exited"))
+    }
+
+    /// Keeps those that were made before, or after, the one that a filter names.
+    fn keep_by_age(&self, containers: &mut Vec<ContainerSummary>) -> Result<(), CommandError> {
+        for (key, value) in self.0.iter().filter(|(key, _)| matches!(key.as_str(), "before" | "since")) {
+            let is_named =
+                |container: &&ContainerSummary| container.name == *value || container.id.0.starts_with(value);
+            let Some(created) = containers.iter().find(is_named).map(|container| container.created) else {
+                return Err(CommandError::new(Kind::Failed, format!("there is no container `{value}`")));
+            };
+            let is_before = key == "before";
+            containers.retain(|it| if is_before { it.created < created } else { it.created > created });
+        }
+        Ok(())
     }
 
     /// Says whether a container is meant.
@@ -165,6 +182,12 @@ fn matches(container: &ContainerSummary, key: &str, value: &str) -> bool {
         "volume" => container.volumes.iter().any(|(target, name)| target == value || name == value),
         "exited" => {
             matches!(container.state, ContainerState::Exited { exit_code, .. } if exit_code.to_string() == value)
+        }
+        // These have been applied to all of them at once.
+        "before" | "since" => true,
+        "expose" => {
+            let wanted = value.split_once('/').map_or(value, |(port, _)| port);
+            container.ports.iter().any(|port| port.container_port.to_string() == wanted)
         }
         "publish" => container.ports.iter().any(|port| port.host.is_some_and(|(_, port)| port.to_string() == value)),
         _ => false,

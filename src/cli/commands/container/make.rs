@@ -163,7 +163,7 @@ pub(crate) struct NetworkArgs {
     pub(crate) mac_address: Option<String>,
 
     /// What it calls itself
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'h', long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
 
     /// Its domain

@@ -26,8 +26,10 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Create and start a container
+    #[command(disable_help_flag = true)]
     Run(Box<run::Args>),
     /// Create a container without starting it
+    #[command(disable_help_flag = true)]
     Create(Box<run::CreateArgs>),
     /// List containers
     #[command(visible_alias = "ps", alias = "list")]

@@ -52,6 +52,11 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     make: MakeArgs,
 
+    // `-h` is the host name here, as with docker.
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+
     /// What it is made from
     #[arg(value_name = "IMAGE")]
     image: String,
@@ -130,10 +135,6 @@ async fn not_started(engine: &Arc<dyn Engine>, id: &ContainerId, remove: bool, e
 async fn make(args: &CreateArgs, attached: bool, app: &App) -> Result<ContainerId, CommandError> {
     let usage = |why: String| CommandError::new(Kind::Usage, why);
     let make = &args.make;
-    if let Some(link) = make.network.link.first() {
-        let message = format!("`--link {link}` is not supported");
-        return Err(usage(message).hint("put both on one `--network`: they find each other by name there"));
-    }
     let mut spec = spec(make, &args.image, &args.command, app).map_err(usage)?;
     // Who is attached to from its start on is told when there is no more to read.
     spec.stdin_once = spec.stdin_open && attached;

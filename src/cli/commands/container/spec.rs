@@ -164,6 +164,10 @@ fn network(args: &NetworkArgs) -> Result<NetworkMode, String> {
         // What is said once is meant for the first.
         if index == 0 {
             endpoint.aliases.extend(args.network_alias.iter().cloned());
+            let link = |link: &String| {
+                link.split_once(':').map_or((link.clone(), link.clone()), |(a, b)| (a.into(), b.into()))
+            };
+            endpoint.links.extend(args.link.iter().map(link));
             endpoint.ipv4_address = args.ip.clone().or(endpoint.ipv4_address);
             endpoint.ipv6_address = args.ip6.clone().or(endpoint.ipv6_address);
             endpoint.mac_address = args.mac_address.clone().or(endpoint.mac_address);

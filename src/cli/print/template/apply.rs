@@ -83,6 +83,15 @@ impl Scope {
     fn pipeline(&self, pipeline: &Pipeline, dot: &Value) -> Result<Value, String> {
         let mut piped = None;
         for command in pipeline {
+            // The one method that docker's rows have.
+            if let [Term::Field(names), key] = command.as_slice()
+                && let [name] = names.as_slice()
+                && name == "Label"
+            {
+                let key = shown(&self.term(key, dot)?);
+                piped = Some(Value::String(label(dot, &key)));
+                continue;
+            }
             let mut arguments = Vec::new();
             let name = match command.first() {
                 Some(Term::Function(name)) => Some(name),
@@ -116,6 +125,13 @@ impl Scope {
             Term::Inner(pipeline, names) => field(&self.pipeline(pipeline, dot)?, names)?,
         })
     }
+}
+
+/// Returns a label's value: `Labels` are `a=1,b=2`.
+fn label(row: &Value, key: &str) -> String {
+    let labels = row.get("Labels").and_then(Value::as_str).unwrap_or_default();
+    let pairs = labels.split(',').filter_map(|label| label.split_once('='));
+    pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_owned()).unwrap_or_default()
 }
 
 fn field(value: &Value, names: &[String]) -> Result<Value, String> {

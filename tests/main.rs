@@ -20,6 +20,7 @@ mod scenarios {
     //! One file a command or a promise.
     pub mod attributes;
     pub mod build;
+    pub mod config;
     pub mod container;
     pub mod crash;
     pub mod docker;

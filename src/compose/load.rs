@@ -68,7 +68,9 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
     }
     // With references still in it the tree has no final forms: it is printed as it stands.
     let raw = !request.passes.interpolate;
-    let encoded = if raw { encode::any(&root) } else { encode::encode(session, &root, &name) };
+    // What normalizing would make a name of is shown as it was written.
+    let written = root.get_str("name").filter(|text| !text.is_empty() && setting.name.is_none()).unwrap_or(&name);
+    let encoded = if raw { encode::any(&root) } else { encode::encode(session, &root, written) };
     let enabled = enabled(&encoded, &setting.profiles);
     if request.passes.consistency && !raw {
         rules::check(session, &View { root: &root, encoded: &encoded, enabled: &enabled });
@@ -83,16 +85,18 @@ fn passes(session: &mut Session<'_>, request: &LoadRequest) -> Result<Project, S
         environment_files: setting.env_files.clone(),
         profiles: setting.profiles.clone(),
         spans: Spans::of(root),
-        shadowed: std::mem::take(&mut session.shadowed),
         environment: setting.variables,
         canonical: encoded,
         uninterpolated: raw,
         ..Project::default()
     };
-    if raw {
-        return Ok(decode::decode(project, &BTreeMap::new()));
-    }
-    narrowed(session, request, project, enabled)
+    let mut project = match raw {
+        true => decode::decode(project, &BTreeMap::new()),
+        false => narrowed(session, request, project, enabled)?,
+    };
+    project.shadowed = std::mem::take(&mut session.shadowed);
+    project.from_files = std::mem::take(&mut session.from_files);
+    Ok(project)
 }
 
 /// Reads and parses the project's own files.
@@ -155,6 +159,7 @@ fn narrowed(
         enabled = self::enabled(&project.canonical, &project.profiles);
     }
     let mut disabled = split(&mut project.canonical, &enabled);
+    from_files(session, &mut project, "label_file");
     if !request.services.is_empty() {
         if let Err(diagnostic) = select::narrow(&mut project.canonical, &mut disabled, &request.services) {
             return session.stop(diagnostic);
@@ -162,9 +167,9 @@ fn narrowed(
         select::drop_unused(&mut project.canonical);
     }
     if request.passes.resolve_env {
-        environments(session, &mut project);
+        from_files(session, &mut project, "env_file");
     }
-    if request.passes.consistency {
+    if request.passes.consistency && request.passes.container_names {
         rules::container_names(session, &project.canonical, &project.spans);
     }
     if !request.passes.keep_unused {
@@ -201,7 +206,8 @@ fn split(canonical: &mut Json, enabled: &BTreeSet<String>) -> BTreeMap<String, J
     off.into_iter().collect()
 }
 
-fn environments(session: &mut Session<'_>, project: &mut Project) {
+/// Merges the files that the services name at `key` (`env_file`, `label_file`) into what they say themselves.
+fn from_files(session: &mut Session<'_>, project: &mut Project, key: &str) {
     let spans = &project.spans;
     let variables = &project.environment;
     let services = project.canonical.get_mut("services").and_then(Json::as_object_mut);
@@ -211,9 +217,28 @@ fn environments(session: &mut Session<'_>, project: &mut Project) {
             spans.get(&format!("services.{name}.{key}")).or_else(|| spans.get(&format!("services.{name}.{list}")))
         };
         let Some(service) = service.as_object_mut() else { continue };
-        if service.contains_key("env_file") || service.contains_key("label_file") {
-            env_values::resolve(session, service, variables, &span);
-            encode::in_order(service);
+        match service.shift_remove(key) {
+            Some(Json::Array(files)) if key == "env_file" => {
+                let places = env_values::environment(session, service, &files, variables, &span);
+                noted(session, &format!("services.{name}.environment"), places, spans);
+            }
+            Some(Json::Array(files)) => {
+                let places = env_values::labels(session, service, &files, &span);
+                noted(session, &format!("services.{name}.labels"), places, spans);
+            }
+            _ => continue,
+        }
+        encode::in_order(service);
+    }
+}
+
+/// Notes where files set what is at `place`; what the service says itself takes the place of that.
+fn noted(session: &mut Session<'_>, place: &str, files: BTreeMap<String, Span>, spans: &Spans) {
+    for (name, span) in files {
+        let path = format!("{place}.{name}");
+        match spans.get(&path) {
+            Some(own) => session.shadow(own, span),
+            None => drop(session.from_files.insert(path, span)),
         }
     }
 }

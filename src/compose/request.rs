@@ -47,6 +47,8 @@ pub struct Passes {
     pub resolve_env: bool,
     /// Keep networks, volumes, configs and secrets that no enabled service uses.
     pub keep_unused: bool,
+    /// Check that no two services have the same container name.
+    pub container_names: bool,
     /// Fill in the typed parts of the project; without them there is only its canonical tree.
     pub decode: bool,
 }
@@ -60,6 +62,7 @@ impl Default for Passes {
             consistency: true,
             resolve_env: true,
             keep_unused: false,
+            container_names: true,
             decode: true,
         }
     }

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::commands::services;
 use crate::error::CommandError;
 
-/// Freeze the running containers
+// Two verbs have these flags: what each does is said where it is named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these services

@@ -90,7 +90,6 @@ impl<'a> Keys<'a> {
 }
 
 fn key(item: &Node, identity: Identity) -> Result<Cow<'_, str>, String> {
-    let text_or = |what: &str| Err(format!("takes {what}, and this is {}", item.kind()));
     match identity {
         Identity::Name => match item.as_str() {
             Some(text) => Ok(text.split('=').next().unwrap_or(text).into()),
@@ -100,7 +99,7 @@ fn key(item: &Node, identity: Identity) -> Result<Cow<'_, str>, String> {
         Identity::Text => match &item.value {
             Value::String(text) => Ok(text.into()),
             Value::Int(_) => Ok(item.plain().into()),
-            _ => text_or("a string or a whole number"),
+            _ => Ok(Cow::Owned(format!("{:?}", item.span))),
         },
         Identity::VolumeTarget => match &item.value {
             Value::Mapping(_) => item.get_str("target").map(Cow::from).ok_or("has no `target`".into()),
@@ -122,10 +121,11 @@ fn key(item: &Node, identity: Identity) -> Result<Cow<'_, str>, String> {
                 Some(target) => Ok(target.into()),
                 None => Ok(format!("{folder}/{}", item.get_str("source").unwrap_or("%!s(<nil>)")).into()),
             },
-            _ => text_or("a name or a mapping"),
+            _ => Ok(Cow::Owned(format!("{:?}", item.span))),
         },
         Identity::EnvFilePath => match &item.value {
-            Value::Mapping(_) => item.get_str("path").map(Cow::from).ok_or("has no `path`".into()),
+            // The schema says what is missing.
+            Value::Mapping(_) => Ok(item.get_str("path").map_or(Cow::Owned(format!("{:?}", item.span)), Cow::from)),
             Value::String(path) => Ok(path.into()),
             _ => Ok(Cow::default()),
         },

@@ -34,13 +34,20 @@ pub fn encode(session: &mut Session<'_>, root: &Node, name: &str) -> Json {
 }
 
 /// Makes the mistake of a value without a final form: what the reason says behind a semicolon is how to mend it.
-fn refused(place: &Place<'_>, reason: &str, node: &Node) -> Diagnostic {
+fn refused(session: &Session<'_>, place: &Place<'_>, reason: &str, node: &Node) -> Diagnostic {
     let (reason, help) = reason.split_once("; ").map_or((reason, None), |(reason, help)| (reason, Some(help)));
-    let diagnostic = Diagnostic::error(404, format!("`{place}`: {reason}")).at(node.span).label("not understood");
+    let diagnostic = Diagnostic::error(404, format!("`{place}`: {reason}")).label("not understood");
+    // In a list it is one item that is wrong: what the reason quotes.
+    let part = reason.rsplit('`').nth(1).unwrap_or_default();
+    let diagnostic = diagnostic.at(if is_list(node) { session.within(node.span, part) } else { node.span });
     match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
     }
+}
+
+fn is_list(node: &Node) -> bool {
+    node.as_sequence().is_some()
 }
 
 fn sorted(mapping: &Mapping) -> Vec<&crate::document::node::Entry> {
@@ -68,7 +75,7 @@ fn object(session: &mut Session<'_>, mapping: &Mapping, fields: &[Field], place:
                     Err(reason) => {
                         // Where an earlier check has spoken, its message is the better one.
                         if !session.spoke_at(node.span) {
-                            session.report(refused(&place, &reason, node));
+                            session.report(refused(session, &place, &reason, node));
                         }
                         None
                     }
@@ -146,7 +153,9 @@ fn text(node: &Node) -> Result<String, String> {
 fn boolean(node: &Node) -> Result<bool, String> {
     match &node.value {
         Value::Bool(value) => Ok(*value),
-        Value::String(text) => cast::boolean(text).ok_or_else(|| format!("`{text}` is no boolean")),
+        Value::String(text) => {
+            cast::boolean(text).ok_or_else(|| format!("`{text}` is no boolean; write `true` or `false`"))
+        }
         _ => Err(wanted("a boolean", node)),
     }
 }
@@ -156,7 +165,9 @@ fn integer(node: &Node) -> Result<i64, String> {
         Value::Int(value) => i64::try_from(*value).map_err(|_| format!("`{value}` is too large")),
         #[expect(clippy::cast_possible_truncation, reason = "whole, and within the range or saturated")]
         Value::Float(value) => Ok(*value as i64),
-        Value::String(text) => cast::integer(text).ok_or_else(|| format!("`{text}` is no whole number")),
+        Value::String(text) => {
+            cast::integer(text).ok_or_else(|| format!("`{text}` is no whole number; write for example `3`"))
+        }
         _ => Err(wanted("a whole number", node)),
     }
 }
@@ -166,7 +177,7 @@ fn single(node: &Node) -> Result<f32, String> {
     match &node.value {
         Value::Int(value) => Ok(*value as f32),
         Value::Float(value) => Ok(*value as f32),
-        Value::String(text) => text.parse().map_err(|_| format!("`{text}` is no number")),
+        Value::String(text) => text.parse().map_err(|_| format!("`{text}` is no number; write for example `0.5`")),
         _ => Err(wanted("a number", node)),
     }
 }
@@ -269,7 +280,9 @@ fn ulimit(node: &Node) -> Result<Json, String> {
 fn device_count(node: &Node) -> Result<i64, String> {
     match node.as_str() {
         Some(text) if text.eq_ignore_ascii_case("all") => Ok(-1),
-        Some(text) => cast::integer(text).ok_or_else(|| format!("`{text}` is neither `all` nor a number")),
+        Some(text) => {
+            cast::integer(text).ok_or_else(|| format!("`{text}` is neither `all` nor a number; write for example `1`"))
+        }
         None => integer(node),
     }
 }

@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod build_attributes;
 pub mod cycle;
 pub mod descriptions;
+pub mod mend;
 pub mod references;
 pub mod rules;
 pub mod schema;

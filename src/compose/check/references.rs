@@ -57,6 +57,15 @@ fn resource(session: &mut Session<'_>, view: &View<'_>, name: &str, kind: &str, 
     if view.has(&section, key) {
         return;
     }
+    if key.is_empty() {
+        session.report(
+            Diagnostic::error(530, format!("service `{name}` does not say which {kind} it uses"))
+                .at(span)
+                .label("no `source`")
+                .help(format!("write `source: NAME`, the name of one under `{section}:` at the top level")),
+        );
+        return;
+    }
     let names = view.names(&section);
     let span = session.within(span, key);
     let content = match kind {

@@ -248,7 +248,8 @@ fn watch(session: &mut Session<'_>, name: &str, service: &Node) {
     for rule in items(service.get("develop").and_then(|develop| develop.get("watch"))) {
         let action = rule.get_str("action").unwrap_or_default();
         let target = rule.get("target").map(Node::plain).unwrap_or_default();
-        if target.is_empty() && !matches!(action, "rebuild" | "restart") {
+        // Without an action it is wrong already.
+        if target.is_empty() && matches!(action, "sync" | "sync+restart" | "sync+exec") {
             session.report(
                 Diagnostic::error(520, format!("a watch rule of `{name}` does not say where its files go"))
                     .at(rule.span)

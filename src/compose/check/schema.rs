@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::check::attributes::{FILE, SERVICE};
+use crate::check::mend;
 use crate::check::shape::{BOOLEAN, INTEGER, Keys, NULL, NUMBER, Object, STRING, Shape};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::similar;
@@ -166,7 +167,8 @@ fn object(
             session.report(
                 Diagnostic::error(123, format!("`{place}` lacks `{name}`"))
                     .at(key.unwrap_or(span))
-                    .label(format!("a {} needs `{name}`", known.noun)),
+                    .label(format!("{} {} needs `{name}`", mend::article(known.noun), known.noun))
+                    .help(format!("write `{name}: {}`", mend::example(known, name))),
             );
         }
     }
@@ -202,65 +204,28 @@ fn unknown(session: &mut Session<'_>, entry: &Entry, known: &Object, place: &Pla
 }
 
 fn wrong(session: &mut Session<'_>, node: &Node, shape: &Shape, place: &Place<'_>) {
-    let found = match &node.value {
+    let wanted = shape.describe();
+    let message = match &node.value {
+        Value::Null => format!("`{place}` has no value; it takes {wanted}"),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Timestamp(_) => {
-            format!("`{}` is {}", node.plain(), node.kind())
+            format!("`{place}` takes {wanted}, and `{}` is {}", node.plain(), node.kind())
         }
-        Value::String(text) if text.len() <= 40 => format!("this is the string `{text}`"),
-        Value::String(_) | Value::Null | Value::Sequence(_) | Value::Mapping(_) => format!("this is {}", node.kind()),
+        Value::String(text) if text.len() <= 40 => {
+            format!("`{place}` takes {wanted}, and this is the string `{text}`")
+        }
+        Value::String(_) | Value::Sequence(_) | Value::Mapping(_) => {
+            format!("`{place}` takes {wanted}, and this is {}", node.kind())
+        }
     };
-    let mut diagnostic =
-        Diagnostic::error(124, format!("`{place}` takes {}, and {found}", shape.describe())).at(node.span);
-    diagnostic = diagnostic.label(format!("not {}", shape.describe()));
-    if let Some(help) = mend(node, shape, place) {
+    let label = match (shape, &node.value) {
+        (_, Value::Null) => "nothing stands here".to_owned(),
+        (Shape::Choice(_), _) => "none of them".to_owned(),
+        (Shape::Pattern(..), _) => "not of this form".to_owned(),
+        _ => format!("not {wanted}"),
+    };
+    let mut diagnostic = Diagnostic::error(124, message).at(node.span).label(label);
+    if let Some(help) = mend::mend(node, shape, place) {
         diagnostic = diagnostic.help(help);
     }
     session.report(diagnostic);
-}
-
-/// Returns how to write what was meant, in the words of the file.
-fn mend(node: &Node, shape: &Shape, place: &Place<'_>) -> Option<String> {
-    let key = place.up().flatten().next()?;
-    let durations = ["interval", "timeout", "start_period", "start_interval", "stop_grace_period", "delay", "window"];
-    match &node.value {
-        Value::Int(value) if durations.contains(&key) => Some(format!("with a unit: `{key}: {value}s`")),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Timestamp(_) if takes_text(shape) => {
-            Some(format!("put it in quotes: \"{}\"", node.plain()))
-        }
-        Value::Mapping(mapping) if key == "ports" => {
-            let port = mapping.iter().next().map(|entry| entry.value.plain())?;
-            Some(format!("write a list: `- \"{port}:{port}\"`"))
-        }
-        Value::Mapping(mapping) if mapping.len() == 1 && takes_text(shape) => {
-            let entry = mapping.iter().next()?;
-            Some(format!("write `- {}={}`, or leave the dashes out", entry.key, entry.value.plain()))
-        }
-        Value::String(text) if takes_list(shape) => Some(format!("write a list: `{key}: [{text}]`")),
-        _ => None,
-    }
-}
-
-fn takes_text(shape: &Shape) -> bool {
-    match shape {
-        Shape::Is(kinds) => kinds & STRING != 0,
-        Shape::Choice(_) | Shape::Pattern(..) => true,
-        Shape::Either(shapes) => shapes.iter().any(takes_text),
-        Shape::Any | Shape::Whole { .. } | Shape::List(_) | Shape::Unique(_) | Shape::Map(..) | Shape::Object(_) => {
-            false
-        }
-    }
-}
-
-fn takes_list(shape: &Shape) -> bool {
-    match shape {
-        Shape::List(_) | Shape::Unique(_) => true,
-        Shape::Either(shapes) => shapes.iter().any(takes_list),
-        Shape::Any
-        | Shape::Is(_)
-        | Shape::Whole { .. }
-        | Shape::Choice(_)
-        | Shape::Pattern(..)
-        | Shape::Map(..)
-        | Shape::Object(_) => false,
-    }
 }

@@ -122,6 +122,10 @@ impl Shape {
                     (BOOLEAN, "a boolean"),
                     (NULL, "nothing"),
                 ];
+                // Nothing is taken beside other things: who wrote something wrong did not mean it.
+                let kinds = if *kinds == NULL { NULL } else { kinds & !NULL };
+                // A boolean may be a word for one, as one in quotes.
+                let kinds = if kinds == BOOLEAN | STRING { BOOLEAN } else { kinds };
                 let names: Vec<&str> =
                     names.iter().filter(|(kind, _)| kinds & kind != 0).map(|(_, name)| *name).collect();
                 join(&names)
@@ -136,7 +140,8 @@ impl Shape {
             Self::List(_) | Self::Unique(_) => "a list".into(),
             Self::Map(..) | Self::Object(_) => "a mapping".into(),
             Self::Either(shapes) => {
-                let mut names: Vec<String> = shapes.iter().map(Self::describe).collect();
+                let others = shapes.iter().filter(|shape| !matches!(shape, Self::Is(NULL)));
+                let mut names: Vec<String> = others.map(Self::describe).collect();
                 names.dedup();
                 join(&names.iter().map(String::as_str).collect::<Vec<_>>())
             }

@@ -171,7 +171,8 @@ impl<'t> Builder<'t> {
                 self.mistakes.push(Diagnostic::error(114, message).at(self.span(span)));
                 Value::Null
             }),
-            None if style == ScalarStyle::Plain => scalar::resolve(text),
+            // With a tag that YAML does not know, `!override` for one, a scalar is the text that it is: so go-yaml reads it.
+            None if style == ScalarStyle::Plain && tag.is_none_or(|tag| tag.original() == "!") => scalar::resolve(text),
             None => Value::String(text.to_owned()),
         };
         Node { value, span: self.span(span), tag: merge }

@@ -29,6 +29,10 @@ pub struct Session<'a> {
     pub contents: BTreeMap<(&'static str, String), String>,
     /// Where files of variables set them, in the order of reading.
     pub variable_places: BTreeMap<String, Vec<Span>>,
+    /// Where the file of variables that was read last sets them.
+    pub noted: Vec<(String, Span)>,
+    /// Where values stand that services have from files, by the path of each.
+    pub from_files: BTreeMap<String, Span>,
     seen: HashSet<Diagnostic>,
     errors: usize,
     read: HashMap<PathBuf, FileId>,
@@ -50,6 +54,8 @@ impl<'a> Session<'a> {
             ports: 0,
             contents: BTreeMap::new(),
             variable_places: BTreeMap::new(),
+            noted: Vec::new(),
+            from_files: BTreeMap::new(),
             seen: HashSet::new(),
             errors: 0,
             read: HashMap::new(),

@@ -46,6 +46,16 @@ pub fn parse_raw(
     variables: &mut BTreeMap<String, String>,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), DotenvError> {
+    parse_raw_noting(text, variables, lookup, &mut |_, _| {})
+}
+
+/// As [`parse_raw`], and tells of each name that is given a value which bytes of `text` do it.
+pub fn parse_raw_noting(
+    text: &str,
+    variables: &mut BTreeMap<String, String>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    note: &mut dyn FnMut(&str, Range<usize>),
+) -> Result<(), DotenvError> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let start = offset;
@@ -70,6 +80,7 @@ pub fn parse_raw(
         }
         match value {
             Some(value) => {
+                note(name, start..start + line.len());
                 variables.insert(name.to_owned(), value.to_owned());
             }
             None => {
@@ -323,7 +334,11 @@ mod tests {
     #[test]
     fn raw_values_keep_their_quotes() {
         let mut variables = BTreeMap::new();
-        parse_raw("A='x' # y\n#n\nB=$A\n", &mut variables, &|_| None).unwrap();
+        let text = "A='x' # y\n#n\n B=$A\n";
+        let mut places = Vec::new();
+        let mut note = |name: &str, range: Range<usize>| places.push(format!("{name}: {}", &text[range]));
+        parse_raw_noting(text, &mut variables, &|_| None, &mut note).unwrap();
+        assert_eq!(places, ["A: A='x' # y", "B: B=$A"]);
         assert_eq!(variables["A"], "'x' # y");
         assert_eq!(variables["B"], "$A");
     }

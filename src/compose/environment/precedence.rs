@@ -174,15 +174,17 @@ pub fn read_file(
     variables: &mut BTreeMap<String, String>,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), Unreadable> {
+    session.noted.clear();
     let id = session.read(file).map_err(Unreadable::File)?;
     let text = session.sources.get(id).map(|source| source.text.clone()).unwrap_or_default();
     let mut note = |name: &str, range: std::ops::Range<usize>| {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let span = Span { file: id, start: offset(range.start), end: offset(range.end) };
         session.variable_places.entry(name.to_owned()).or_default().push(span);
+        session.noted.push((name.to_owned(), span));
     };
     let parsed = match format {
-        Some("raw") => dotenv::parse_raw(&text, variables, lookup),
+        Some("raw") => dotenv::parse_raw_noting(&text, variables, lookup, &mut note),
         _ => dotenv::parse_noting(&text, variables, lookup, &mut note),
     };
     parsed.map_err(|error| {

@@ -12,6 +12,10 @@ use crate::model::yaml;
 /// Returns the project as YAML, dollar signs doubled so that it reads back as it is.
 pub fn to_yaml(project: &Project) -> String {
     let mut tree = project.canonical.clone();
+    if project.uninterpolated {
+        natural_order("", &mut tree, true);
+        return yaml::document(&tree);
+    }
     for (_, service) in section(&mut tree, "services") {
         without_empty(service, &["command", "entrypoint"]);
         if let Some(deploy) = service.get_mut("deploy") {
@@ -23,9 +27,7 @@ pub fn to_yaml(project: &Project) -> String {
             }
         }
         limits(service);
-        if !project.uninterpolated {
-            env_files(service, &["path", "required"]);
-        }
+        env_files(service, &["path", "required"]);
         let watch = service.get_mut("develop").and_then(|develop| develop.get_mut("watch"));
         for rule in watch.and_then(Json::as_array_mut).into_iter().flatten() {
             if let Some(exec) = rule.get_mut("exec") {
@@ -40,7 +42,7 @@ pub fn to_yaml(project: &Project) -> String {
     if let Some(tree) = tree.as_object_mut() {
         tree.retain(|key, value| key != "name" || value != "");
     }
-    natural_order("", &mut tree, project.uninterpolated);
+    natural_order("", &mut tree, false);
     doubled(project, yaml::document(&tree))
 }
 

@@ -45,6 +45,8 @@ pub struct Project {
     pub uninterpolated: bool,
     /// Where each value was written.
     pub spans: Spans,
+    /// Where values stand that an `env_file` or `label_file` brought: `services.web.environment.DEBUG` to its line there.
+    pub from_files: BTreeMap<String, Span>,
     /// Values that others took the place of: where the later one stands, and where the earlier ones do.
     pub shadowed: BTreeMap<Span, Vec<Span>>,
     /// The canonical tree as JSON, in the reference's key order: what `config` prints and hashes are made of.
@@ -60,6 +62,9 @@ impl Project {
 
     /// Returns where `path` (`services.web.ports[0]`) was written, or else its nearest parent.
     pub fn span(&self, path: &str) -> Option<Span> {
+        if let Some(span) = self.from_files.get(path) {
+            return Some(*span);
+        }
         let mut path = path;
         loop {
             if let Some(span) = self.spans.get(path) {

@@ -91,3 +91,29 @@ fn a_number_in_quotes_is_none_where_nothing_casts_it_and_counts_are_not_negative
     let project = load(&[("/p/compose.yaml", file)], None, "/p", Passes::default());
     assert_eq!(project.services.keys().collect::<Vec<_>>(), ["a"]);
 }
+
+#[test]
+fn a_scalar_with_a_tag_that_yaml_does_not_know_is_text() {
+    let file =
+        "services: {a: {image: x, hostname: !override 5}}\nx-a: [!foo true, ! 7, !override null, !foo [1], !!int 8]";
+    let project = load(&[("/p/compose.yaml", file)], None, "/p", Passes::default());
+    assert_eq!(project.services["a"].hostname.as_deref(), Some("5"));
+    assert_eq!(project.canonical["x-a"].to_string(), r#"["true",7,"null",[1],8]"#);
+}
+
+#[test]
+fn without_interpolation_what_is_empty_is_printed_as_it_stands() {
+    let file = "services: {a: {image: x, command: null, pre_stop: [{command: null}], deploy: {resources: {}}}}";
+    let passes = Passes { interpolate: false, normalize: false, ..Passes::default() };
+    let project = load(&[("/p/compose.yaml", file)], None, "/p", passes);
+    let expected = "services:\n  a:\n    command: null\n    deploy:\n      resources: {}\n    image: x\n    pre_stop:\n      - command: null\n";
+    assert_eq!(compose::model::encode::to_yaml(&project), expected);
+}
+
+#[test]
+fn a_name_is_printed_as_written_where_nothing_is_normalised() {
+    let passes = Passes { normalize: false, ..Passes::default() };
+    let file = "name: My ${TOP}\nservices: {a: {image: x}}";
+    let project = load(&[("/p/compose.yaml", file)], None, "/p", passes);
+    assert_eq!((project.name.as_str(), project.canonical["name"].as_str()), ("my1", Some("My 1")));
+}

@@ -124,8 +124,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     }
     if args.origins {
         let text = origins::print(&args, app)?;
-        app.printer.write(Stream::Out, text.as_bytes());
-        return Ok(());
+        return if args.quiet { Ok(()) } else { args.put(app, text) };
     }
     let mut project = args.load(app, &args.names, !args.no_env_resolution)?;
     if args.environment {
@@ -154,17 +153,23 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
             return Err(error.hint("write `--format yaml` or `--format json`"));
         }
     };
-    match &args.output {
-        None => app.printer.write(Stream::Out, text.as_bytes()),
-        Some(path) => std::fs::write(app.absolute(path), text)
-            .map_err(|error| CommandError::new(Kind::Failed, format!("cannot write `{}`: {error}", path.display())))?,
-    }
-    Ok(())
+    args.put(app, text)
 }
 
 impl Args {
     pub(crate) fn prints_json(&self) -> bool {
         self.format == Some(Format::Json)
+    }
+
+    /// Prints `text` where the flags say.
+    fn put(&self, app: &App, text: String) -> Result<(), CommandError> {
+        match &self.output {
+            None => app.printer.write(Stream::Out, text.as_bytes()),
+            Some(path) => std::fs::write(app.absolute(path), text).map_err(|error| {
+                CommandError::new(Kind::Failed, format!("cannot write `{}`: {error}", path.display()))
+            })?,
+        }
+        Ok(())
     }
 
     /// Says whether registries are asked for digests.
@@ -174,7 +179,10 @@ impl Args {
 
     /// Loads the project with the passes that the flags leave.
     fn load(&self, app: &App, names: &[String], resolve_env: bool) -> Result<Project, CommandError> {
-        let passes = Passes { resolve_env, decode: lists::wanted(self).is_some(), ..self.passes(app) };
+        let is_list = lists::wanted(self).is_some();
+        // A container name that is taken keeps nothing from being listed: so it is in Docker Compose.
+        let container_names = !is_list && !self.environment;
+        let passes = Passes { resolve_env, decode: is_list, container_names, ..self.passes(app) };
         let loaded = app.load_with(names, passes, Warnings::Shown)?;
         host_files::warn_of_builds(app, &loaded);
         Ok(loaded.project)
@@ -188,6 +196,7 @@ impl Args {
             consistency: !self.no_consistency,
             resolve_env: !self.no_env_resolution,
             keep_unused: app.settings.all_resources,
+            container_names: true,
             decode: false,
         }
     }

@@ -3,30 +3,96 @@
 use std::collections::BTreeSet;
 
 use compose::interpolate::template::references;
-use compose::{Passes, Project, SourceMap, Span};
-use serde_json::Value;
+use compose::model::encode::{json_by, yaml_by};
+use compose::{Project, SourceMap, Span};
+use serde_json::{Value, json};
 
 use crate::app::{App, Warnings};
-use crate::commands::config::Args;
-use crate::error::{CommandError, LoadedProject};
+use crate::commands::config::{Args, Format};
+use crate::error::{CommandError, Kind, LoadedProject};
 
 /// What a name holds that must not be shown: these words are looked for in it.
 const SECRET: [&str; 9] =
     ["password", "passwd", "passphrase", "secret", "token", "credential", "api_key", "apikey", "private_key"];
 
-/// Returns a line a value, and below it what it came through.
+/// What stands in the place of a secret.
+const MASK: &str = "********";
+
+/// Where one value comes from.
+struct Origin {
+    path: String,
+    value: String,
+    /// Nothing where it is only implied.
+    place: Option<Place>,
+    /// Each variable in it, and who set that.
+    variables: Vec<(String, String)>,
+    /// What it took the place of.
+    earlier: Vec<(String, Place)>,
+}
+
+/// A line of a file.
+struct Place {
+    file: String,
+    line: u32,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Returns every value with its origin, in the format that is asked for.
 pub(super) fn print(args: &Args, app: &App) -> Result<String, CommandError> {
-    let passes = Passes { resolve_env: false, ..args.passes(app) };
-    let loaded = app.load_with(&args.names, passes, Warnings::Shown)?;
-    let mut text = String::new();
-    for (path, value) in leaves(&loaded.project.canonical) {
-        let asked =
-            args.names.is_empty() || args.names.iter().any(|name| path.starts_with(&format!("services.{name}.")));
-        if asked {
-            text.push_str(&origin(app, &loaded, &path, &value));
+    let loaded = app.load_with(&args.names, args.passes(app), Warnings::Shown)?;
+    let asked = |path: &str| {
+        args.names.is_empty() || args.names.iter().any(|name| path.starts_with(&format!("services.{name}.")))
+    };
+    let values = leaves(&loaded.project.canonical).into_iter().filter(|(path, _)| asked(path));
+    let origins = values.map(|(path, value)| origin(app, &loaded, path, &value));
+    match args.format {
+        None => Ok(origins.map(|origin| text(&origin)).collect()),
+        Some(Format::Json) => Ok(json_by(2, &origins.map(|origin| json(&origin)).collect()) + "\n"),
+        Some(Format::Yaml) => Ok(yaml_by(2, &origins.map(|origin| json(&origin)).collect())),
+        Some(Format::Table) => {
+            let error = CommandError::new(Kind::Usage, "origins are no table");
+            Err(error.hint("leave `--format` out, or write `--format json`"))
         }
     }
-    Ok(text)
+}
+
+/// A line for the value, and below it what it came through.
+fn text(origin: &Origin) -> String {
+    let Origin { path, value, .. } = origin;
+    let Some(place) = &origin.place else { return format!("{path}: {value}  (implied)\n") };
+    let mut text = format!("{path}: {value}  {place}\n");
+    for (name, setter) in &origin.variables {
+        text.push_str(&format!("    {name} {setter}\n"));
+    }
+    for (old, place) in &origin.earlier {
+        text.push_str(&format!("    instead of {old}  {place}\n"));
+    }
+    text
+}
+
+fn json(origin: &Origin) -> Value {
+    let of_place = |value: &mut Value, place: &Place| {
+        value["file"] = json!(place.file);
+        value["line"] = json!(place.line);
+    };
+    let mut value = json!({ "path": origin.path, "value": origin.value });
+    if let Some(place) = &origin.place {
+        of_place(&mut value, place);
+    }
+    let variables = origin.variables.iter().map(|(name, setter)| json!({ "name": name, "setter": setter }));
+    value["variables"] = variables.collect();
+    let earlier = origin.earlier.iter().map(|(old, place)| {
+        let mut earlier = json!({ "value": old });
+        of_place(&mut earlier, place);
+        earlier
+    });
+    value["instead_of"] = earlier.collect();
+    value
 }
 
 /// Returns every value that holds no others, with its place.
@@ -52,32 +118,32 @@ fn leaves(tree: &Value) -> Vec<(String, String)> {
     found
 }
 
-fn origin(app: &App, loaded: &LoadedProject, path: &str, value: &str) -> String {
+fn origin(app: &App, loaded: &LoadedProject, path: String, value: &str) -> Origin {
     let LoadedProject { project, sources } = loaded;
-    let name = path.rsplit(['.', '[']).next().unwrap_or(path);
-    let span = span(project, path);
+    let name = path.rsplit(['.', '[']).next().unwrap_or(&path);
+    let span = span(project, &path);
     // A harmless name may hold a variable that is a secret.
     let refers = span.map(|span| references(written(sources, span))).unwrap_or_default();
     let secret = is_secret(name) || refers.iter().any(|reference| is_secret(&reference.name));
-    let shown = if secret { "********".to_owned() } else { value.replace('\n', "\\n") };
-    let Some(span) = span else {
-        return format!("{path}: {shown}  (implied)\n");
-    };
-    let mut text = format!("{path}: {shown}  {}\n", place(app, sources, span));
+    let shown = |value: &str| if secret { MASK.to_owned() } else { value.replace('\n', "\\n") };
     let mut seen = BTreeSet::new();
-    for reference in refers.into_iter().filter(|it| seen.insert(it.name.clone())) {
-        text.push_str(&format!("    {} {}\n", reference.name, variable(app, project, &reference.name)));
+    let refers = refers.into_iter().filter(|it| seen.insert(it.name.clone()));
+    let earlier = span.and_then(|span| project.shadowed.get(&span)).into_iter().flatten();
+    Origin {
+        value: shown(value),
+        place: span.map(|span| place(app, sources, span)),
+        variables: refers.map(|it| (it.name.clone(), variable(app, project, &it.name))).collect(),
+        earlier: earlier.map(|span| (shown(written(sources, *span)), place(app, sources, *span))).collect(),
+        path,
     }
-    for earlier in project.shadowed.get(&span).into_iter().flatten() {
-        let old = if secret { "********".to_owned() } else { written(sources, *earlier).replace('\n', "\\n") };
-        text.push_str(&format!("    instead of {old}  {}\n", place(app, sources, *earlier)));
-    }
-    text
 }
 
 /// Returns where `path` is written: itself, or the short form or list that holds it. What only its service or resource
 /// holds is nowhere in the file.
 fn span(project: &Project, path: &str) -> Option<Span> {
+    if let Some(span) = project.from_files.get(path) {
+        return Some(*span);
+    }
     let mut path = path;
     loop {
         if let Some(span) = project.spans.get(path) {
@@ -95,11 +161,11 @@ fn written(sources: &SourceMap, span: Span) -> &str {
     text.get(span.start as usize..span.end as usize).unwrap_or("").trim_end()
 }
 
-fn place(app: &App, sources: &SourceMap, span: Span) -> String {
+fn place(app: &App, sources: &SourceMap, span: Span) -> Place {
     let path = sources.get(span.file).map(|source| source.path.as_path());
     let path = path.map(|path| path.strip_prefix(&app.folder).unwrap_or(path).display().to_string());
     let line = sources.position(span).map_or(0, |position| position.line);
-    format!("{}:{line}", path.unwrap_or_default())
+    Place { file: path.unwrap_or_default(), line }
 }
 
 /// Says who set a variable.
@@ -133,8 +199,6 @@ fn is_secret(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

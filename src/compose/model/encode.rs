@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
+use crate::assemble::merge_rules;
 use crate::canonical::forms;
+use crate::document::path::Place;
 use crate::model::project::Project;
 use crate::model::yaml;
 
@@ -125,7 +127,7 @@ fn without_empty(value: &mut Json, keys: &[&str]) {
 /// below the top. With references still in it, it is the tree as it stands.
 pub fn to_json(project: &Project) -> String {
     if project.uninterpolated {
-        return json_by(2, &sorted(&project.canonical));
+        return json_by(2, &without_raw_lists(sorted(&project.canonical), &Place::ROOT));
     }
     let mut top: Vec<(String, Json)> = Vec::new();
     if let Some(tree) = project.canonical.as_object() {
@@ -253,6 +255,28 @@ fn without_lists(value: &Json) -> Json {
         Json::Array(items) => Json::Array(items.iter().map(without_lists).collect()),
         Json::Object(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), without_lists(value))).collect()),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value.clone(),
+    }
+}
+
+/// Makes nothing of empty lists, as Go prints them as JSON; those whose items have a key are kept, since the search for
+/// doubles has made them anew, unless variables without values were looked up in them after that.
+fn without_raw_lists(value: Json, place: &Place<'_>) -> Json {
+    match value {
+        Json::Array(items) if items.is_empty() => {
+            let looked_up = matches!(place.up().next(), Some(Some("environment" | "args")));
+            if merge_rules::identity(place).is_some() && !looked_up { Json::Array(items) } else { Json::Null }
+        }
+        Json::Array(items) => {
+            items.into_iter().enumerate().map(|(index, item)| without_raw_lists(item, &place.index(index))).collect()
+        }
+        Json::Object(map) => {
+            let entry = |(key, value): (String, Json)| {
+                let value = without_raw_lists(value, &place.key(&key));
+                (key, value)
+            };
+            Json::Object(map.into_iter().map(entry).collect())
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value,
     }
 }
 

@@ -117,3 +117,14 @@ fn a_name_is_printed_as_written_where_nothing_is_normalised() {
     let project = load(&[("/p/compose.yaml", file)], None, "/p", passes);
     assert_eq!((project.name.as_str(), project.canonical["name"].as_str()), ("my1", Some("My 1")));
 }
+
+#[test]
+fn without_interpolation_an_empty_list_is_nothing_in_json_unless_its_items_have_a_key() {
+    let file = "services: {a: {image: x, command: [], cap_add: [], environment: [], ports: [], x-a: [[]]}}";
+    let passes = Passes { interpolate: false, ..Passes::default() };
+    let project = load(&[("/p/compose.yaml", file)], None, "/p", passes);
+    let json: serde_json::Value = serde_json::from_str(&compose::model::encode::to_json(&project)).unwrap();
+    let service = &json["services"]["a"];
+    let values = ["command", "cap_add", "environment", "ports", "x-a"].map(|key| service[key].to_string());
+    assert_eq!(values, ["null", "[]", "null", "[]", "[null]"]);
+}

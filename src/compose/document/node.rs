@@ -48,6 +48,7 @@ pub enum Value {
 pub struct Mapping {
     entries: Vec<Entry>,
     /// Where each key is, once there are so many that looking through them costs more; kept true by every change.
+    #[expect(clippy::box_collection, reason = "few mappings have one, and every value is as large as this")]
     places: Option<Box<HashMap<String, usize>>>,
 }
 

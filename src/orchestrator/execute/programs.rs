@@ -51,7 +51,6 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Returns a command that runs `program` in `environment` and dies with whoever waits for it.
-#[expect(clippy::disallowed_methods, reason = "providers and model runners are programs of the person's own")]
 pub(crate) fn command(program: &Path, environment: &BTreeMap<String, String>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -14,12 +14,14 @@ mod support {
     pub mod host;
     pub mod image;
     pub mod leaks;
+    pub mod registry;
 }
 
 mod scenarios {
     //! One file a command or a promise.
     pub mod attributes;
     pub mod build;
+    pub mod builder;
     pub mod config;
     pub mod container;
     pub mod crash;

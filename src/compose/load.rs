@@ -164,7 +164,7 @@ fn narrowed(
         if let Err(diagnostic) = select::narrow(&mut project.canonical, &mut disabled, &request.services) {
             return session.stop(diagnostic);
         }
-        select::drop_unused(&mut project.canonical);
+        select::drop_unused(&mut project.canonical, &disabled);
     }
     if request.passes.resolve_env {
         from_files(session, &mut project, "env_file");
@@ -173,7 +173,7 @@ fn narrowed(
         rules::container_names(session, &project.canonical, &project.spans);
     }
     if !request.passes.keep_unused {
-        select::drop_unused(&mut project.canonical);
+        select::drop_unused(&mut project.canonical, &disabled);
     }
     if request.passes.decode {
         project = decode::decode(project, &disabled);

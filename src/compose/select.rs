@@ -70,8 +70,8 @@ fn no_such_service(services: &Map<String, Json>, disabled: &BTreeMap<String, Jso
     Diagnostic::error(551, format!("no such service: {name}; {meant}"))
 }
 
-/// Leaves out networks, volumes, configs, secrets and models that no enabled service uses.
-pub fn drop_unused(tree: &mut Json) {
+/// Leaves out networks, volumes, configs, secrets and models that no enabled service uses. What is built for one needs its secrets.
+pub fn drop_unused(tree: &mut Json, disabled: &BTreeMap<String, Json>) {
     let Some(tree) = tree.as_object_mut() else { return };
     let mut used: [BTreeSet<String>; 5] = Default::default();
     let [networks, volumes, configs, secrets, models] = &mut used;
@@ -86,6 +86,9 @@ pub fn drop_unused(tree: &mut Json) {
         }
         models.extend(entries(service, "models").map(|(name, _)| name.clone()));
     }
+    for service in contexts(tree.get("services"), disabled) {
+        secrets.extend(items(&service["build"], "secrets").filter_map(source));
+    }
     for (section, used) in ["networks", "volumes", "configs", "secrets", "models"].iter().zip(&used) {
         let emptied = tree.get_mut(*section).and_then(Json::as_object_mut).is_some_and(|section: &mut Map<_, _>| {
             section.retain(|key, _| used.contains(key));
@@ -95,6 +98,26 @@ pub fn drop_unused(tree: &mut Json) {
             tree.shift_remove(*section);
         }
     }
+}
+
+/// Returns the services that are not enabled, but whose images are contexts (`service:NAME`) of builds of those that are.
+fn contexts<'j>(services: Option<&'j Json>, disabled: &'j BTreeMap<String, Json>) -> Vec<&'j Json> {
+    let mut pending: Vec<&Json> = services.and_then(Json::as_object).into_iter().flatten().map(|it| it.1).collect();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    while let Some(service) = pending.pop() {
+        let Some(build) = service.get("build") else { continue };
+        let named =
+            entries(build, "additional_contexts").filter_map(|(_, text)| text.as_str()?.strip_prefix("service:"));
+        for name in named {
+            if let Some(other) = disabled.get(name)
+                && seen.insert(name)
+            {
+                found.push(other);
+                pending.push(other);
+            }
+        }
+    }
+    found
 }
 
 fn entries<'j>(json: &'j Json, key: &str) -> impl Iterator<Item = (&'j String, &'j Json)> + use<'j> {

@@ -10,6 +10,7 @@ use orchestrator::engine::error::EngineError;
 use runtime::state::layout::Layout;
 
 use crate::app::given::registries;
+use crate::app::surroundings;
 use crate::args::global::EngineChoice;
 use crate::args::{Environment, Settings};
 use crate::error::{CommandError, Kind};
@@ -59,9 +60,12 @@ fn embedded(settings: &Settings, environment: &Environment) -> Result<Arc<dyn En
         Some(root) => Layout::under(root),
         None => Layout::system(),
     };
+    let surroundings = surroundings::read(environment, docker_folder(environment).as_deref())?;
     let options = EmbeddedOptions {
         no_bootstrap: settings.no_bootstrap,
         registry: registries(environment),
+        host_ca: surroundings.host_ca,
+        proxies: surroundings.proxies,
         ssh_agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
         ..EmbeddedOptions::default()
     };

@@ -10,6 +10,7 @@ pub(crate) mod interrupts;
 pub(crate) mod project;
 pub(crate) mod remote;
 pub(crate) mod streams;
+pub(crate) mod surroundings;
 pub(crate) mod terminal;
 
 pub(crate) use given::{App, registries};

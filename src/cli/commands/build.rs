@@ -7,7 +7,10 @@ use orchestrator::operations::build::{BuildOptions, build};
 use crate::app::{App, Warnings};
 use crate::args::Environment;
 use crate::args::global::ProgressStyle;
-use crate::commands::{bake, host_files, services};
+use crate::args::mount::parse_bytes;
+use crate::commands::bake::{self, Additions, Bake};
+use crate::commands::builder::debug;
+use crate::commands::{host_files, services};
 use crate::error::{CommandError, Kind};
 
 /// Build the images
@@ -29,37 +32,41 @@ pub(crate) struct Args {
     #[arg(long)]
     with_dependencies: bool,
 
-    /// Send each image to its registry once it is built
-    #[arg(long)]
-    push: bool,
-
     /// Only look for mistakes in the Dockerfiles
     #[arg(long)]
     check: bool,
 
-    /// Print what would be built, in the form of a bake file
+    /// Print the builds as a bake file and do nothing
     #[arg(long)]
     print: bool,
 
-    /// An ssh agent or key for RUN: `default`, or `ID=PATH`
+    /// Send the images to their registries; those of services without `image` stay
+    #[arg(long)]
+    push: bool,
+
+    /// When a step fails, open a shell in the state before it
+    #[arg(long)]
+    debug: bool,
+
+    /// Memory that a step may use
+    #[arg(short, long, value_name = "BYTES")]
+    memory: Option<String>,
+
+    /// An ssh agent for RUN: `default`, or `ID=SOCKET`
     #[arg(long, value_name = "AGENT")]
     ssh: Vec<String>,
 
-    /// Attest how the image was built: `true`, `false`, `mode=max`
-    #[arg(long, value_name = "FORM")]
+    /// Describe how the image was built: `false`, as the embedded builder attaches nothing
+    #[arg(long, value_name = "PROVENANCE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     provenance: Option<String>,
 
-    /// Attest what is in the image
-    #[arg(long, value_name = "FORM")]
+    /// List what is in the image: `false`, as the embedded builder attaches nothing
+    #[arg(long, value_name = "SBOM", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     sbom: Option<String>,
 
-    // A builder of buildx; only the one that is always there means the same here.
-    #[arg(long, value_name = "NAME", hide = true)]
+    /// Which builder: `default`, as there is one only
+    #[arg(long, value_name = "NAME")]
     builder: Option<String>,
-
-    // Docker's old builder had this limit; BuildKit has none either.
-    #[arg(short, long, value_name = "BYTES", hide = true)]
-    memory: Option<String>,
 
     /// Print nothing but errors
     #[arg(short, long)]
@@ -73,15 +80,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&[], Warnings::Shown)?;
     services::check(&args.services, &loaded.project)?;
-    if let Some(builder) = args.builder.as_deref().filter(|builder| !matches!(*builder, "" | "default")) {
-        let message = format!("no builder `{builder}` found: images are built by motet itself, or by the engine");
-        return Err(CommandError::new(Kind::Failed, message).hint("leave out `--builder`"));
-    }
-    if args.memory.is_some() {
-        app.printer.warn("`--memory` is left out: builds have no limit of memory");
-    }
+    check_builder(args.builder.as_deref())?;
     if args.print {
-        app.printer.data(&bake::file(&loaded.project, &args.services, args.push));
+        let text = serde_json::to_string_pretty(&bake(&args, app, &loaded.project)).expect("strings have a text");
+        app.printer.data(&text);
         return Ok(());
     }
     if app.settings.dry_run {
@@ -100,25 +102,60 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         return Ok(());
     }
     let engine = app.engine()?;
+    let memory = args.memory.as_deref().map(|text| {
+        parse_bytes(text).ok_or_else(|| CommandError::new(Kind::Usage, format!("`{text}` is no size: `512m`")))
+    });
     let options = BuildOptions {
+        check: args.check,
+        push: args.push,
+        memory: memory.transpose()?,
+        ssh: args.ssh,
+        provenance: args.provenance,
+        sbom: args.sbom,
+        keep_last_good: args.debug,
         services: args.services,
         no_cache: args.no_cache,
         pull: args.pull,
         args: build_arguments(&args.build_arg, &app.environment),
         no_bootstrap: app.settings.no_bootstrap,
         with_dependencies: args.with_dependencies,
-        push: args.push,
-        check: args.check,
-        ssh: args.ssh,
-        provenance: args.provenance,
-        sbom: args.sbom,
     };
     let style = if args.quiet { ProgressStyle::Quiet } else { app.settings.progress };
-    app.run_in(style, Some(&loaded), |events| build(engine, &loaded.project, &options, events)).await?;
-    if options.check {
-        app.printer.data("Check complete, no warnings found.");
+    let built = app.run_in(style, Some(&loaded), |events| build(engine, &loaded.project, &options, events)).await;
+    match built {
+        Ok(_) if args.check => app.printer.data("Check complete, no warnings found."),
+        Ok(_) => {}
+        Err(error) if args.debug => return Err(debug::open(app, error).await),
+        Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// There is one builder, in this program; another one is a mistake.
+pub(crate) fn check_builder(name: Option<&str>) -> Result<(), CommandError> {
+    match name {
+        None | Some("default" | "") => Ok(()),
+        Some(name) => {
+            let error = CommandError::new(Kind::Usage, format!("there is no builder `{name}`"));
+            Err(error.hint("this program builds itself: leave out `--builder`, or name the builder `default`"))
+        }
+    }
+}
+
+fn bake(args: &Args, app: &App, project: &compose::Project) -> Bake {
+    let names: Vec<String> = match args.services.is_empty() {
+        true => project.services.values().filter(|it| it.build.is_some()).map(|it| it.name.clone()).collect(),
+        false => args.services.clone(),
+    };
+    let additions = Additions {
+        args: build_arguments(&args.build_arg, &app.environment),
+        ssh: args.ssh.clone(),
+        no_cache: args.no_cache,
+        pull: args.pull,
+        push: args.push,
+        check: args.check,
+    };
+    bake::bake(project, &names, &additions)
 }
 
 /// Reads `KEY=VALUE` and `KEY`; a `KEY` that the environment lacks is dropped.

@@ -6,6 +6,7 @@ pub(crate) mod attach;
 pub(crate) mod bake;
 pub(crate) mod bridge;
 pub(crate) mod build;
+pub(crate) mod builder;
 pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod config;
@@ -173,6 +174,8 @@ pub(crate) enum Verb {
     Volumes(volumes::Args),
     /// Manage images
     Image(image::Args),
+    /// Look at the build cache and free its space
+    Builder(builder::Args),
     /// Log in to a registry
     Login(login::Args),
     /// Forget the login of a registry
@@ -274,6 +277,7 @@ impl Verb {
             Self::Config(args) => config::run(*args, app).await,
             Self::Images(args) => images::run(args, app).await,
             Self::Image(args) => image::run(args, app).await,
+            Self::Builder(args) => builder::run(args, app).await,
             Self::Login(args) => login::run(args, app).await,
             Self::Logout(args) => login::logout(args, app).await,
             Self::Port(args) => port::run(args, app).await,

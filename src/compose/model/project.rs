@@ -74,3 +74,24 @@ impl Project {
         }
     }
 }
+
+impl Project {
+    /// Returns the services that are not enabled, but whose images are contexts of builds of those that are, or of each other:
+    /// `additional_contexts: {base: "service:base"}`.
+    pub fn context_services(&self) -> Vec<&Service> {
+        let mut found: Vec<&Service> = Vec::new();
+        let mut pending: Vec<&Service> = self.services.values().collect();
+        while let Some(service) = pending.pop() {
+            let contexts = service.build.iter().flat_map(|build| build.additional_contexts.values());
+            for name in contexts.filter_map(|text| text.strip_prefix("service:")) {
+                if let Some(other) = self.disabled_services.get(name)
+                    && !found.iter().any(|known| known.name == other.name)
+                {
+                    found.push(other);
+                    pending.push(other);
+                }
+            }
+        }
+        found
+    }
+}

@@ -5,14 +5,15 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use orchestrator::engine::error::{EngineError, ErrorKind};
-use orchestrator::engine::image::{BuildSecret, BuildSpec, ImageSummary};
+use orchestrator::engine::image::{BuildSecret, BuildSpec, ImageSummary, PushSpec};
 use orchestrator::engine::progress::ProgressSink;
 use runtime::Runtime;
 use runtime::build::remote::Remote;
 use runtime::build::{self, BuildRequest, DockerfileSource, Secret, Source};
+use runtime::image::manifest::Platform;
 
-use crate::embedded::images::Sink;
-use crate::embedded::{EmbeddedOptions, errors, summary};
+use crate::embedded::images::{self, Sink};
+use crate::embedded::{EmbeddedOptions, cache, errors, summary, surroundings};
 
 pub(crate) fn build(
     rt: &Runtime,
@@ -21,18 +22,34 @@ pub(crate) fn build(
     progress: ProgressSink,
 ) -> Result<ImageSummary, EngineError> {
     let name = spec.tags.first().map_or("image", String::as_str);
-    let request = request(options, spec).map_err(|text| {
+    let refused = |text: String| {
         let resource = format!("image `{name}`");
         let message = format!("cannot build {resource}: {text}");
         EngineError::new(ErrorKind::Unsupported, resource, message)
-    })?;
+    };
+    let request = request(options, spec).map_err(refused)?;
+    let platforms = platforms(&spec.platforms).map_err(refused)?;
     if spec.check {
         let checked = build::check(rt, &request, &Sink(progress));
         return checked.map(|()| ImageSummary::default()).map_err(|error| errors::build(name, &error));
     }
-    build::build(rt, &request, &Sink(progress))
-        .map(|image| summary::image(&image))
-        .map_err(|error| errors::build(name, &error))
+    let sink = Sink(progress.clone());
+    let image = match platforms.as_slice() {
+        [] => build::build(rt, &request, &sink),
+        [platform] => {
+            let one = BuildRequest { platform: Some(platform.clone()), ..request };
+            build::build(rt, &one, &sink)
+        }
+        several => build::build_all(rt, &request, several, &sink),
+    };
+    let image = image.map_err(|error| errors::build(name, &error))?;
+    if spec.push {
+        for tag in &spec.tags {
+            let push = PushSpec { reference: tag.clone(), platform: None };
+            images::push(rt, &push, progress.clone())?;
+        }
+    }
+    Ok(summary::image(&image))
 }
 
 /// Puts a build into the runtime's words; fails on what it has no word for.
@@ -42,25 +59,27 @@ fn request(options: &EmbeddedOptions, spec: &BuildSpec) -> Result<BuildRequest, 
     if !lacking.is_empty() {
         return Err(format!("the embedded builder can't do `{}`", lacking.join("`, `")));
     }
-    let host = format!("linux/{}", runtime::image::config::host_architecture());
-    if let Some(platform) = spec.platforms.iter().find(|platform| **platform != host) {
-        return Err(format!("this machine builds for `{host}`, not for `{platform}`"));
-    }
     let dockerfile = match &spec.dockerfile_inline {
         Some(text) => DockerfileSource::Inline(text.clone()),
         None => DockerfileSource::Path(spec.dockerfile.clone().unwrap_or_else(|| PathBuf::from("Dockerfile"))),
     };
+    let mut args = spec.args.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    surroundings::of_build(options, &mut args);
     let contexts = spec.additional_contexts.iter().map(|(name, text)| Ok((name.clone(), source(text)?)));
     Ok(BuildRequest {
         dockerfile,
         contexts: contexts.collect::<Result<_, String>>()?,
         tags: spec.tags.clone(),
-        args: spec.args.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect(),
+        args,
         labels: spec.labels.clone(),
         target: spec.target.clone(),
         no_cache: spec.no_cache,
         no_cache_filter: spec.no_cache_filter.clone(),
         pull: spec.pull,
+        cache_from: spec.cache_from.iter().map(|text| cache::source(text)).collect::<Result<_, _>>()?,
+        cache_to: spec.cache_to.iter().map(|text| cache::target(text)).collect::<Result<_, _>>()?,
+        memory: spec.memory,
+        keep_last_good: spec.keep_last_good,
         network: spec.network.clone(),
         extra_hosts: spec.extra_hosts.clone(),
         shm_size: spec.shm_size,
@@ -75,10 +94,28 @@ fn request(options: &EmbeddedOptions, spec: &BuildSpec) -> Result<BuildRequest, 
     })
 }
 
+/// Reads the platforms, each once.
+fn platforms(texts: &[String]) -> Result<Vec<Platform>, String> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in texts {
+        let platform = Platform::parse(text).map_err(|error| error.to_string())?.normal();
+        if platform.os != "linux" {
+            return Err(format!("images for `{platform}` are not built here: only Linux is"));
+        }
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
+}
+
 /// Reads what a context is: a folder, a URL, `docker-image://REF` or `oci-layout://FOLDER`.
 fn source(text: &str) -> Result<Source, String> {
     if let Some(reference) = text.strip_prefix("docker-image://") {
         return Ok(Source::Image(reference.to_owned()));
+    }
+    if let Some(reference) = text.strip_prefix("built-image://") {
+        return Ok(Source::Stored(reference.to_owned()));
     }
     if let Some(path) = text.strip_prefix("oci-layout://") {
         let (path, wanted) = match path.split_once('@') {
@@ -134,7 +171,7 @@ fn agents(options: &EmbeddedOptions, entries: &[String]) -> Result<BTreeMap<Stri
 /// Names what is asked for and the embedded builder has not.
 fn lacking(spec: &BuildSpec) -> impl Iterator<Item = &'static str> + use<> {
     let on = |value: &Option<String>| value.as_deref().is_some_and(|text| !["false", "0", ""].contains(&text));
-    let asked = [("cache_to", !spec.cache_to.is_empty()), ("push", spec.push), ("sbom", on(&spec.sbom))];
+    let asked = [("sbom", on(&spec.sbom)), ("provenance", on(&spec.provenance))];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
 }
 

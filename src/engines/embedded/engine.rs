@@ -18,7 +18,7 @@ use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
-use orchestrator::engine::usage::DiskUsage;
+use orchestrator::engine::usage::{CacheEntry, CachePrune, DiskUsage};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use runtime::Runtime;
 use runtime::container::list::Container;
@@ -33,7 +33,8 @@ use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
-    EmbeddedOptions, acts, attach, build, describe, enter, errors, files, follow, images, picture, request, usage,
+    EmbeddedOptions, acts, attach, build, cache, describe, enter, errors, files, follow, images, picture, request,
+    surroundings, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -172,7 +173,8 @@ impl Engine for Embedded {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        let (request, platform) = (request::request(spec)?, spec.platform.clone());
+        let (mut request, platform) = (request::request(spec)?, spec.platform.clone());
+        let options = self.options.clone();
         // The one network that nobody asks for: it is there from the first container on that is to be on it.
         if let NetworkMode::Networks(endpoints) = &spec.network
             && endpoints.iter().any(|endpoint| endpoint.network == "bridge")
@@ -183,6 +185,7 @@ impl Engine for Embedded {
         }
         blocking(&self.rt, move |rt| {
             images::must_be_for(rt, &request.image, platform.as_deref())?;
+            surroundings::of_container(rt, &options, &mut request);
             let created = create::create(rt, &request);
             created.map(ContainerId).map_err(|error| errors::create(&request.name, &error))
         })
@@ -433,6 +436,15 @@ impl Engine for Embedded {
         blocking(&self.rt, move |rt| build::build(rt, &options, &spec, progress)).await
     }
 
+    async fn list_build_cache(&self) -> Result<Vec<CacheEntry>, EngineError> {
+        blocking(&self.rt, cache::list).await
+    }
+
+    async fn prune_build_cache(&self, prune: &CachePrune) -> Result<(Vec<CacheEntry>, u64), EngineError> {
+        let prune = prune.clone();
+        blocking(&self.rt, move |rt| cache::prune(rt, &prune)).await
+    }
+
     async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
         let progress = progress.clone();
         blocking(&self.rt, move |rt| images::load(rt, archive, progress)).await
@@ -470,6 +482,11 @@ impl Engine for Embedded {
     async fn save_images(&self, references: &[String], archive: OwnedFd) -> Result<(), EngineError> {
         let references = references.to_vec();
         blocking(&self.rt, move |rt| images::save(rt, &references, archive)).await
+    }
+
+    async fn export_image(&self, reference: &str, archive: OwnedFd) -> Result<(), EngineError> {
+        let reference = reference.to_owned();
+        blocking(&self.rt, move |rt| images::export(rt, &reference, archive)).await
     }
 
     async fn import_image(

@@ -360,7 +360,7 @@ pub(crate) fn digest(name: &str, source: &PullError) -> EngineError {
 pub(crate) fn save(names: &[String], source: &SaveError) -> EngineError {
     let kind = match source {
         SaveError::Store(source) => store_kind(source),
-        SaveError::Pack { .. } | SaveError::Write(_) => ErrorKind::Failed,
+        SaveError::Pack { .. } | SaveError::Write(_) | SaveError::Files(_) => ErrorKind::Failed,
     };
     error(kind, format!("image `{}`", names.join("`, `")), "save", source)
 }
@@ -402,7 +402,13 @@ pub(crate) fn build(name: &str, source: &BuildError) -> EngineError {
     told.hints.extend(source.hint().map(str::to_owned));
     told.place = place;
     told.output = source.output().to_vec();
+    told.last_good = source.last_good.as_ref().map(ToString::to_string);
     told
+}
+
+/// An error and its causes as one text.
+pub(crate) fn text(source: &(dyn Error + 'static)) -> String {
+    sentence(source)
 }
 
 /// An error of ours, not of what was asked for: a thread that panicked.

@@ -11,6 +11,7 @@ use runtime::acquire::{self, AcquireOptions};
 use runtime::build;
 use runtime::image::collect;
 use runtime::image::config::ImageConfig;
+use runtime::image::manifest::Platform;
 use runtime::image::reference::Reference;
 use runtime::image::store::{self, Image, StoreError};
 use runtime::progress::{Report, Reporter};
@@ -50,6 +51,7 @@ pub(crate) fn pull(
         platform: spec.platform.clone(),
         no_bootstrap: spec.no_bootstrap || options.no_bootstrap,
         always_pull: true,
+        keep_name: false,
     };
     acquire::acquire(rt, &spec.reference, &how, &Sink(progress))
         .map(|image| summary::image(&image))
@@ -108,6 +110,12 @@ pub(crate) fn push(rt: &Runtime, spec: &PushSpec, progress: ProgressSink) -> Res
         let image = existing(rt, &spec.reference)?;
         let has = format!("{}/{}", image.config.os, image.config.architecture);
         if !has.is_empty() && !format!("{platform}/").starts_with(&format!("{has}/")) {
+            if let Ok(wanted) = Platform::parse(platform)
+                && store::find_for(rt, &spec.reference, &wanted).is_ok_and(|image| image.is_some())
+            {
+                let pushed = push::push_one(rt, &reference, &wanted, &Sink(progress));
+                return pushed.map(|it| it.to_string()).map_err(|error| errors::push(&spec.reference, &error));
+            }
             let message = format!("cannot push image `{reference}` for `{platform}`: it is for `{has}`");
             return Err(EngineError::new(ErrorKind::NotFound, format!("image `{reference}`"), message));
         }
@@ -124,6 +132,11 @@ pub(crate) fn digest(rt: &Runtime, text: &str) -> Result<String, EngineError> {
 pub(crate) fn save(rt: &Runtime, references: &[String], archive: OwnedFd) -> Result<(), EngineError> {
     let out = std::io::BufWriter::with_capacity(1 << 20, File::from(archive));
     acquire::save::save(rt, references, out).map_err(|error| errors::save(references, &error))
+}
+
+pub(crate) fn export(rt: &Runtime, reference: &str, archive: OwnedFd) -> Result<(), EngineError> {
+    let out = std::io::BufWriter::with_capacity(1 << 20, File::from(archive));
+    acquire::flatten::flatten(rt, reference, out).map_err(|error| errors::save(&[reference.to_owned()], &error))
 }
 
 pub(crate) fn import(

@@ -3,6 +3,7 @@
 mod acts;
 mod attach;
 mod build;
+mod cache;
 mod cdi;
 mod describe;
 pub mod engine;
@@ -14,6 +15,7 @@ mod images;
 mod picture;
 mod request;
 mod summary;
+mod surroundings;
 mod usage;
 
 use std::path::PathBuf;
@@ -33,6 +35,8 @@ pub struct EmbeddedOptions {
     pub no_bootstrap: bool,
     /// Whether RUN of a build is given the host's certificate authorities.
     pub host_ca: HostCa,
+    /// Proxies that builds and containers are given: variable and value.
+    pub proxies: Vec<(String, String)>,
     /// How registries are talked to.
     pub registry: Settings,
     /// Socket of the ssh agent that builds may use (`SSH_AUTH_SOCK`).

@@ -36,7 +36,7 @@ pub(crate) fn build(project: &Project, service: &Service, build: &Build) -> Buil
         platforms,
         shm_size: build.shm_size.and_then(limits::bytes),
         no_bootstrap: false,
-        additional_contexts: build.additional_contexts.clone(),
+        additional_contexts: contexts(project, build),
         cache_from: build.cache_from.clone(),
         cache_to: build.cache_to.clone(),
         secrets: secrets(project, build),
@@ -49,8 +49,28 @@ pub(crate) fn build(project: &Project, service: &Service, build: &Build) -> Buil
         sbom: build.sbom.clone(),
         push: false,
         check: false,
+        memory: None,
+        keep_last_good: false,
         unsupported: unsupported(&service.name, build),
     }
+}
+
+/// The begin of a context that is the image of another service.
+pub(crate) const BUILT: &str = "built-image://";
+
+/// Returns the named contexts; `service:NAME` is the image of that service.
+fn contexts(project: &Project, build: &Build) -> BTreeMap<String, String> {
+    let context = |(name, text): (&String, &String)| {
+        let service = text
+            .strip_prefix("service:")
+            .and_then(|name| project.services.get(name).or_else(|| project.disabled_services.get(name)));
+        let text = match service {
+            Some(service) => format!("{BUILT}{}", identity::image_reference(&project.name, service)),
+            None => text.clone(),
+        };
+        (name.clone(), text)
+    };
+    build.additional_contexts.iter().map(context).collect()
 }
 
 /// Returns the secrets by the id that a step asks for, which is the name that the `build` section gives them.

@@ -1,6 +1,6 @@
 //! What the project asks for, in the engine's words: services with a template for their containers, networks, volumes.
 
-mod build;
+pub(crate) mod build;
 mod container;
 mod files;
 mod limits;
@@ -12,5 +12,5 @@ mod providers;
 mod unsupported;
 
 pub use pre_start::PreStart;
-pub use project::{Desired, DesiredNetwork, DesiredService, DesiredVolume, desired, desired_to_remove};
+pub use project::{ContextImage, Desired, DesiredNetwork, DesiredService, DesiredVolume, desired, desired_to_remove};
 pub use providers::{DesiredModel, DesiredProvider, Provided, desired_with};

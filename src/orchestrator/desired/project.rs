@@ -29,6 +29,8 @@ pub struct Desired {
     pub providers: BTreeMap<String, DesiredProvider>,
     /// Models that services use, by key in the file.
     pub models: BTreeMap<String, DesiredModel>,
+    /// Services that are not enabled, but whose images are contexts of builds, by name.
+    pub contexts: BTreeMap<String, ContextImage>,
     /// Services that a profile leaves out: their containers are no orphans.
     pub disabled: BTreeSet<String>,
     /// Networks, by key in the file.
@@ -37,6 +39,17 @@ pub struct Desired {
     pub volumes: BTreeMap<String, DesiredVolume>,
     /// Which service waits for which.
     pub graph: ServiceGraph,
+}
+
+/// An image that is only built on.
+#[derive(Debug, Clone)]
+pub struct ContextImage {
+    /// Its reference.
+    pub image: String,
+    /// How it is built; `None`: it is pulled.
+    pub build: Option<BuildSpec>,
+    /// `linux/amd64`
+    pub platform: Option<String>,
 }
 
 /// A service and the template of its containers.
@@ -143,6 +156,7 @@ pub fn desired(project: &Project, scale: &BTreeMap<String, u32>) -> Result<Desir
         services: BTreeMap::new(),
         providers: BTreeMap::new(),
         models: providers::models(project),
+        contexts: project.context_services().into_iter().map(|it| (it.name.clone(), context(project, it))).collect(),
         disabled: project.disabled_services.keys().cloned().collect(),
         networks: project.networks.keys().map(|key| (key.clone(), networks::network(project, key))).collect(),
         volumes: project.volumes.keys().map(|key| (key.clone(), volume(project, key))).collect(),
@@ -167,6 +181,14 @@ pub fn desired(project: &Project, scale: &BTreeMap<String, u32>) -> Result<Desir
         }
     }
     if failures.is_empty() { Ok(desired) } else { Err(failures) }
+}
+
+fn context(project: &Project, service: &Service) -> ContextImage {
+    ContextImage {
+        image: identity::image_reference(&project.name, service),
+        build: service.build.as_ref().map(|build| build::build(project, service, build)),
+        platform: service.platform.clone(),
+    }
 }
 
 /// Works out what is to be stopped or removed: nothing that is only needed to create a container can fail.

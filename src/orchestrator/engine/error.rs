@@ -32,6 +32,8 @@ pub struct EngineError {
     pub place: Option<Place>,
     /// How to mend it.
     pub hints: Vec<String>,
+    /// Id of an image of the state before what failed, where one was asked for.
+    pub last_good: Option<String>,
 }
 
 /// A line of a file, with its text.
@@ -55,6 +57,7 @@ impl EngineError {
             output: Vec::new(),
             place: None,
             hints: Vec::new(),
+            last_good: None,
         }
     }
 

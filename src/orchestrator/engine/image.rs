@@ -62,7 +62,8 @@ pub struct BuildSpec {
     pub shm_size: Option<u64>,
     /// Never assemble a base image from the host's packages.
     pub no_bootstrap: bool,
-    /// Named contexts: a folder, a URL, `docker-image://REF` or `oci-layout://FOLDER`.
+    /// Named contexts: a folder, a URL, `docker-image://REF`, `oci-layout://FOLDER`, or `built-image://REF`: one of the store,
+    /// which is built before.
     pub additional_contexts: BTreeMap<String, String>,
     /// Where cached steps are looked for: `type=registry,ref=..`, `type=local,src=..`, or a reference.
     pub cache_from: Vec<String>,
@@ -88,6 +89,10 @@ pub struct BuildSpec {
     pub push: bool,
     /// Only look for mistakes in the Dockerfile.
     pub check: bool,
+    /// Bytes of memory that a step may use.
+    pub memory: Option<u64>,
+    /// When a step fails, keep an image of the state before it, which the error names.
+    pub keep_last_good: bool,
     /// Attributes asked for that have no field here yet, as their Compose paths.
     pub unsupported: Vec<String>,
 }

@@ -34,7 +34,7 @@ use occurrence::{Occurrence, OccurrenceQuery};
 use progress::ProgressSink;
 use serde_json::Value;
 use statistics::{ProcessTable, Statistics};
-use usage::DiskUsage;
+use usage::{CacheEntry, CachePrune, DiskUsage};
 use volume::{VolumeSpec, VolumeSummary};
 
 /// What an engine says of an act that it has not.
@@ -262,6 +262,17 @@ pub trait Engine: Send + Sync {
     /// Builds an image and tags it.
     async fn build_image(&self, spec: &BuildSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError>;
 
+    /// Lists the build cache, the longest unused first.
+    async fn list_build_cache(&self) -> Result<Vec<CacheEntry>, EngineError> {
+        lacks(self, "build cache", "list the build cache")
+    }
+
+    /// Removes entries of the build cache; returns them, and the bytes that are free now.
+    async fn prune_build_cache(&self, prune: &CachePrune) -> Result<(Vec<CacheEntry>, u64), EngineError> {
+        let _ = prune;
+        lacks(self, "build cache", "prune the build cache")
+    }
+
     /// Brings every image of an archive (a docker archive or an OCI layout) into the store.
     async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
         let _ = (archive, progress);
@@ -304,6 +315,12 @@ pub trait Engine: Send + Sync {
     async fn save_images(&self, references: &[String], archive: OwnedFd) -> Result<(), EngineError> {
         let _ = archive;
         lacks(self, &references.join(" "), "save images")
+    }
+
+    /// Writes all files of an image, without its layers, as a tar archive.
+    async fn export_image(&self, reference: &str, archive: OwnedFd) -> Result<(), EngineError> {
+        let _ = archive;
+        lacks(self, reference, "write out an image's files")
     }
 
     /// Makes an image of one layer from a tar of a whole file system; `changes` are Dockerfile instructions.

@@ -1,6 +1,6 @@
 //! What the engine's things take of the disk.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::engine::container::ContainerSummary;
 use crate::engine::image::ImageSummary;
@@ -49,6 +49,34 @@ pub struct VolumeUsage {
     pub links: usize,
     /// Bytes in it.
     pub size: u64,
+}
+
+/// One thing in the build cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// Its key.
+    pub id: String,
+    /// `regular` for what a step did, `exec.cachemount` for the folder of a cache mount: Docker's words.
+    pub kind: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was used last.
+    pub used: Option<SystemTime>,
+    /// An image has it too: removing it frees nothing.
+    pub shared: bool,
+}
+
+/// What is to go from the build cache; the longest unused first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CachePrune {
+    /// Also what images have too.
+    pub all: bool,
+    /// Only what nobody used for so long.
+    pub unused_for: Option<Duration>,
+    /// No more than is needed to get down to so many bytes.
+    pub keep: Option<u64>,
+    /// Only look.
+    pub rehearse: bool,
 }
 
 /// The build cache.

@@ -37,6 +37,10 @@ pub struct BuildOptions {
     /// Over those of the file.
     pub provenance: Option<String>,
     pub sbom: Option<String>,
+    /// Bytes of memory that a step may use.
+    pub memory: Option<u64>,
+    /// Keep an image of the state before a step that fails.
+    pub keep_last_good: bool,
 }
 
 /// Builds, independent images side by side; returns the references that were built.
@@ -57,6 +61,8 @@ pub async fn build(
             spec.pull |= options.pull;
             spec.args.extend(options.args.clone());
             spec.check = options.check;
+            spec.memory = options.memory;
+            spec.keep_last_good = options.keep_last_good;
             spec.ssh.extend(options.ssh.clone());
             spec.provenance = options.provenance.clone().or(spec.provenance.take());
             spec.sbom = options.sbom.clone().or(spec.sbom.take());

@@ -133,7 +133,16 @@ fn decisive_images(
     options: &UpOptions,
 ) -> Result<Vec<ImageAction>, OperationError> {
     let mut actions = image_actions(desired, observed, &scope.services, options).map_err(OperationError::of)?;
-    actions.retain(|action| action.services.iter().any(|service| observed.replicas(service).next().is_some()));
+    let decides = |action: &ImageAction| action.services.iter().any(|it| observed.replicas(it).next().is_some());
+    let mut wanted: Vec<String> = actions.iter().filter(|it| decides(it)).map(|it| it.reference.clone()).collect();
+    // What those stand on comes before them.
+    let mut at = 0;
+    while let Some(reference) = wanted.get(at) {
+        let action = actions.iter().find(|action| action.reference == *reference);
+        wanted.extend(action.map(ImageAction::contexts).unwrap_or_default());
+        at += 1;
+    }
+    actions.retain(|action| wanted.contains(&action.reference));
     Ok(actions)
 }
 

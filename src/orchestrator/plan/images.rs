@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{Desired, DesiredService};
+use crate::desired::build::BUILT;
+use crate::desired::{ContextImage, Desired, DesiredService};
 use crate::engine::error::{EngineError, ErrorKind};
-use crate::engine::image::PullSpec;
+use crate::engine::image::{BuildSpec, PullSpec};
 use crate::event::Failure;
 use crate::observed::Observed;
 use crate::plan::options::{BuildChoice, PullChoice, UpOptions};
@@ -26,6 +27,14 @@ pub struct ImageAction {
     pub path: String,
 }
 
+impl ImageAction {
+    /// Returns the images of other services that its build stands on.
+    pub fn contexts(&self) -> Vec<String> {
+        let Step::BuildImage(spec) = &self.step else { return Vec::new() };
+        spec.additional_contexts.values().filter_map(|text| text.strip_prefix(BUILT)).map(str::to_owned).collect()
+    }
+}
+
 enum Choice {
     Present,
     Pull(Cause),
@@ -42,7 +51,9 @@ pub fn image_actions(
 ) -> Result<Vec<ImageAction>, Vec<Failure>> {
     let mut actions: BTreeMap<String, ImageAction> = BTreeMap::new();
     let mut failures = Vec::new();
-    let services = || desired.services.values().filter(|service| scope.contains(&service.name));
+    let contexts = contexts(desired, observed, scope, options);
+    let scope: BTreeSet<&String> = scope.iter().chain(&contexts.services).collect();
+    let services = || desired.services.values().filter(|service| scope.contains(&&service.name));
     // Builders first: a service that runs what another one builds must not pull it.
     for service in
         services().filter(|service| service.build.is_some()).chain(services().filter(|service| service.build.is_none()))
@@ -54,7 +65,12 @@ pub fn image_actions(
             continue;
         }
         let present = observed.images.contains_key(&service.image);
-        let (step, cause, attribute) = match choose(service, present, options) {
+        let chosen = match contexts.services.contains(&service.name) && service.build.is_some() {
+            // As a stage of the build that stands on it: what has not changed is cached.
+            true if !options.images_done.contains(&service.image) => Choice::Build(Cause::Requested),
+            true | false => choose(service, present, options),
+        };
+        let (step, cause, attribute) = match chosen {
             Choice::Present => continue,
             Choice::Impossible(error) => {
                 failures.push(Failure::new(error, Some(format!("services.{}.image", service.name))));
@@ -87,6 +103,15 @@ pub fn image_actions(
     }
     for service in services() {
         hook_images(&mut actions, observed, service, options);
+    }
+    for name in &contexts.others {
+        let wanted = &desired.contexts[name];
+        if !actions.contains_key(&wanted.image)
+            && !options.images_done.contains(&wanted.image)
+            && let Some(action) = of_context(name, wanted, observed, options)
+        {
+            actions.insert(wanted.image.clone(), action);
+        }
     }
     if failures.is_empty() { Ok(actions.into_values().collect()) } else { Err(failures) }
 }
@@ -158,10 +183,77 @@ fn choose(service: &DesiredService, present: bool, options: &UpOptions) -> Choic
     }
 }
 
-/// Adds the actions as steps; returns the step of each reference.
+/// What the builds in a scope stand on.
+#[derive(Default)]
+struct Contexts {
+    /// Services of the project.
+    services: BTreeSet<String>,
+    /// Services that are not enabled.
+    others: BTreeSet<String>,
+}
+
+/// Finds the services whose images are contexts of builds in `scope`, theirs too.
+fn contexts(desired: &Desired, observed: &Observed, scope: &BTreeSet<String>, options: &UpOptions) -> Contexts {
+    let mut contexts = Contexts::default();
+    let builds = |name: &String| {
+        let service = desired.services.get(name)?;
+        let present = observed.images.contains_key(&service.image);
+        let is_built = matches!(choose(service, present, options), Choice::Build(_));
+        service.build.as_ref().filter(|_| is_built)
+    };
+    let mut pending: Vec<&BuildSpec> = scope.iter().filter_map(builds).collect();
+    while let Some(build) = pending.pop() {
+        for image in build.additional_contexts.values().filter_map(|text| text.strip_prefix(BUILT)) {
+            let makers: Vec<_> = desired.services.values().filter(|other| other.image == image).collect();
+            if let Some(maker) = makers.iter().find(|other| other.build.is_some()).or(makers.first()) {
+                if contexts.services.insert(maker.name.clone()) {
+                    pending.extend(&maker.build);
+                }
+            } else if let Some((name, other)) = desired.contexts.iter().find(|(_, other)| other.image == image)
+                && contexts.others.insert(name.clone())
+            {
+                pending.extend(&other.build);
+            }
+        }
+    }
+    contexts
+}
+
+/// What is to be done for the image of a service that is not enabled; what has not changed is cached.
+fn of_context(name: &str, wanted: &ContextImage, observed: &Observed, options: &UpOptions) -> Option<ImageAction> {
+    let (step, attribute) = match &wanted.build {
+        Some(build) => {
+            let build = BuildSpec { no_bootstrap: options.no_bootstrap, ..build.clone() };
+            (Step::BuildImage(Box::new(build)), "build")
+        }
+        None if observed.images.contains_key(&wanted.image) => return None,
+        None => {
+            let (reference, platform) = (wanted.image.clone(), wanted.platform.clone());
+            (Step::PullImage(PullSpec { reference, platform, no_bootstrap: options.no_bootstrap }), "image")
+        }
+    };
+    Some(ImageAction {
+        reference: wanted.image.clone(),
+        services: BTreeSet::new(),
+        step,
+        cause: Cause::Requested,
+        path: format!("services.{name}.{attribute}"),
+    })
+}
+
+/// Adds the actions as steps; returns the step of each reference. A build waits for the images that are contexts of it.
 pub fn propose_images(plan: &mut Plan, actions: Vec<ImageAction>) -> BTreeMap<String, StepId> {
-    actions
+    let contexts: Vec<_> = actions.iter().map(|action| (action.reference.clone(), action.contexts())).collect();
+    let steps: BTreeMap<String, StepId> = actions
         .into_iter()
         .map(|action| (action.reference, plan.add(action.step, action.cause, Some(action.path))))
-        .collect()
+        .collect();
+    for (reference, needed) in contexts {
+        for image in needed.iter().filter(|image| **image != reference) {
+            if let Some(before) = steps.get(image) {
+                plan.needs(steps[&reference], *before);
+            }
+        }
+    }
+    steps
 }

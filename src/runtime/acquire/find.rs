@@ -18,6 +18,8 @@ pub struct AcquireOptions {
     pub no_bootstrap: bool,
     /// Ask the registry although the store has one. An image that was assembled is not asked for again.
     pub always_pull: bool,
+    /// One for another kind of machine does not take the name from an image that has it.
+    pub keep_name: bool,
 }
 
 /// Why an image is not to be had.
@@ -87,7 +89,14 @@ pub fn acquire(
     };
     if let Some(image) = store::find(rt, reference)? {
         let assembled = image.config.config.labels.contains_key(assemble::LABEL);
-        if !options.always_pull && serves(&image, &platform) || assembled && !options.no_bootstrap {
+        let fits = serves(&image, &platform);
+        if fits && (!options.always_pull || assembled && !options.no_bootstrap) {
+            return Ok(image);
+        }
+        if !fits
+            && !options.always_pull
+            && let Some(image) = store::find_for(rt, reference, &platform)?
+        {
             return Ok(image);
         }
     }
@@ -96,7 +105,12 @@ pub fn acquire(
     if let Err(error) = staging::collect(rt) {
         tracing::debug!(%error, "garbage of earlier processes stays");
     }
-    let source = match pull::pull(rt, &parsed, &platform, &rt.registry, reporter) {
+    let foreign = platform.architecture != Platform::host().architecture || platform.os != Platform::host().os;
+    let pulled = match foreign && options.keep_name && store::find(rt, reference)?.is_some() {
+        true => pull::pull_unnamed(rt, &parsed, &platform, &rt.registry, reporter),
+        false => pull::pull(rt, &parsed, &platform, &rt.registry, reporter),
+    };
+    let source = match pulled {
         Ok(image) => return Ok(image),
         Err(error) => error,
     };
@@ -104,7 +118,7 @@ pub fn acquire(
     if options.no_bootstrap {
         return Err(fail(source, Bootstrap::Off));
     }
-    if platform.architecture != Platform::host().architecture || platform.os != Platform::host().os {
+    if foreign {
         return Err(fail(source, Bootstrap::Platform));
     }
     match assemble::assemble(rt, &parsed, reporter) {

@@ -1,6 +1,7 @@
 //! Images into the store: found there, pulled, assembled from the host's packages, or loaded from a file.
 
 pub mod find;
+pub mod flatten;
 pub mod import;
 pub mod load;
 pub mod save;

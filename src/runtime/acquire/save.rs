@@ -11,6 +11,7 @@ use crate::image::digest::Digest;
 use crate::image::reference::{DEFAULT_REGISTRY, Reference};
 use crate::image::store::{self, Image, StoreError};
 use crate::registry::outgoing::{Form, Outgoing, outgoing};
+use crate::snapshot::diff::DiffError;
 use crate::snapshot::pack::PackError;
 
 /// Why images can't be saved.
@@ -27,6 +28,8 @@ pub enum SaveError {
     },
     #[error("cannot write the archive")]
     Write(#[source] io::Error),
+    #[error(transparent)]
+    Files(#[from] DiffError),
 }
 
 /// Writes the images that `references` name; a name without a tag means all its tags.

@@ -3,9 +3,11 @@
 //! Any number of builds may use it at once. A step's layer is pinned in the store; one that is gone all the same is a miss.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -98,9 +100,53 @@ fn path(rt: &Runtime, key: &Digest) -> PathBuf {
 
 /// Looks a step up. A record that can't be read, or whose layer is gone, is a miss.
 pub fn find(rt: &Runtime, key: &Digest) -> Option<Outcome> {
-    let outcome: Outcome = record::read(&path(rt, key)).ok()??;
+    let path = path(rt, key);
+    let outcome: Outcome = record::read(&path).ok()??;
     let whole = outcome.version == VERSION && outcome.layer.is_none_or(|layer| layers::find(rt, &layer).is_some());
-    whole.then_some(outcome)
+    if !whole {
+        return None;
+    }
+    // When it was used last: what a prune goes by.
+    let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+    Some(outcome)
+}
+
+/// A step in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its key.
+    pub key: Digest,
+    /// The layer that it made.
+    pub layer: Option<Digest>,
+    /// When it was made or found last.
+    pub used: SystemTime,
+}
+
+/// Lists all steps; what can't be read is one without a layer.
+pub fn list(rt: &Runtime) -> std::io::Result<Vec<Kept>> {
+    let folder = rt.layout.build_cache().join("steps");
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let Some(key) = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok()) else { continue };
+        // One may be taken away while we look.
+        let Ok(used) = entry.metadata().and_then(|it| it.modified()) else { continue };
+        let outcome: Option<Outcome> = record::read(&entry.path()).ok().flatten();
+        found.push(Kept { key, layer: outcome.and_then(|it| it.layer), used });
+    }
+    Ok(found)
+}
+
+/// Forgets a step; its layer stays pinned.
+pub fn forget(rt: &Runtime, key: &Digest) -> std::io::Result<()> {
+    match std::fs::remove_file(path(rt, key)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The right to carry out one step; its file goes with it.

@@ -8,9 +8,11 @@ use crate::acquire::AcquireError;
 use crate::build::cache::CacheError;
 use crate::build::context::SelectError;
 use crate::build::fetch::FetchError;
+use crate::image::digest::Digest;
 use crate::image::store::StoreError;
 use crate::network::NetworkError;
 use crate::snapshot::diff::DiffError;
+use crate::snapshot::pack::PackError;
 
 /// A line of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +40,8 @@ pub struct BuildError {
     /// Why.
     #[source]
     pub reason: Reason,
+    /// Id of an image of the state before, where one was asked for.
+    pub last_good: Option<Digest>,
 }
 
 /// What went wrong.
@@ -113,6 +117,16 @@ pub enum Reason {
     Store(#[from] StoreError),
     #[error(transparent)]
     Cache(#[from] CacheError),
+    #[error("cannot write the cache to {place}")]
+    CacheTo {
+        place: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("cannot run a program for `{wanted}` on this machine, which is `{host}`: {why}")]
+    Foreign { wanted: String, host: String, why: String },
+    #[error("cannot pack the image")]
+    Pack(#[source] Box<PackError>),
     #[error("another stage that this one needs has failed")]
     Dependency,
 }
@@ -120,7 +134,7 @@ pub enum Reason {
 impl BuildError {
     /// Makes an error of no place.
     pub fn nowhere(reason: Reason) -> Self {
-        Self { place: None, reason }
+        Self { place: None, reason, last_good: None }
     }
 
     /// Says how to mend it, where that is known.
@@ -131,6 +145,9 @@ impl BuildError {
             }
             Reason::NoContext { .. } => Some(
                 "a build is given the folder that its files are in; a relative one is looked for beside the file that names it",
+            ),
+            Reason::Foreign { .. } => Some(
+                "the packages `qemu-user-static` and `binfmt-support` register interpreters for other processors; or run the command in a stage `FROM --platform=$BUILDPLATFORM`",
             ),
             Reason::NotAllowed("security.insecure") => {
                 Some("`entitlements: [security.insecure]` below `build:`, or `--allow security.insecure`, allows it")

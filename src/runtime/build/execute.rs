@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::build::cache::{self, Key, Outcome};
+use crate::build::carried::Done;
 use crate::build::dockerfile::instruction::{Act, Instruction, Stage, Transfer};
 use crate::build::error::{BuildError, Reason};
 use crate::build::instruct;
@@ -17,7 +18,8 @@ use crate::build::view::View;
 use crate::image::config::ImageConfig;
 use crate::image::digest::Digest;
 use crate::image::layers;
-use crate::image::store::Image;
+use crate::image::manifest::Platform;
+use crate::image::store::{self, Image};
 use crate::progress::Report;
 
 /// When an image of nothing but metadata was made: it has no step whose time could be told.
@@ -89,15 +91,22 @@ impl Drop for Announce<'_> {
     }
 }
 
+/// What a build made.
+pub(super) struct Built {
+    pub config: ImageConfig,
+    /// The target and the stages below it, by position.
+    pub chain: Vec<usize>,
+}
+
 /// Builds the target; returns its image.
-pub(super) fn execute(job: &Job<'_>) -> Result<ImageConfig, BuildError> {
+pub(super) fn execute(job: &Job<'_>) -> Result<Built, BuildError> {
     let stages = &job.dockerfile.stages;
     let wanted = job.request.target.as_deref();
     let target = stages::target(stages, wanted).map_err(|hint| {
         let name = wanted.unwrap_or_default().to_owned();
         BuildError::nowhere(Reason::NoStage { name, hint })
     })?;
-    let global = Scope::global(&job.dockerfile, &job.request.args, wanted.unwrap_or("default"))
+    let global = Scope::global(&job.dockerfile, &job.request.args, wanted.unwrap_or("default"), &job.platform)
         .map_err(|(line, message)| job.error(line, Reason::Syntax(message)))?;
     let bases = stages.iter().map(|stage| base_name(job, &global, stage)).collect::<Result<Vec<_>, _>>()?;
     let needed = stages::reachable(&job.names(), &job.dockerfile, &bases, target);
@@ -121,7 +130,12 @@ pub(super) fn execute(job: &Job<'_>) -> Result<ImageConfig, BuildError> {
             .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Vec<_>>()
     });
-    finish(results)
+    let below = |at: &usize| match stages::base(&job.names(), stages, *at, &bases[*at]) {
+        Origin::Stage(stage) => Some(stage),
+        Origin::Scratch | Origin::Image(_) | Origin::Context(_) => None,
+    };
+    let chain = std::iter::successors(Some(target), below).collect();
+    Ok(Built { config: finish(results)?, chain })
 }
 
 /// The target is the last one; of several failures the first that has a cause of its own is told.
@@ -197,7 +211,7 @@ impl Runner<'_> {
         let stages = &self.job.dockerfile.stages;
         let mut state = match stages::base(&self.job.names(), stages, self.at, name) {
             Origin::Scratch => {
-                let mut image = ImageConfig::empty();
+                let mut image = self.nothing(global)?;
                 image.config.env = vec![format!("PATH={DEFAULT_PATH}")];
                 "/".clone_into(&mut image.config.working_dir);
                 State { image, scope: global.clone(), cmd_is_own: false, created: START_OF_TIME.to_owned() }
@@ -226,10 +240,20 @@ impl Runner<'_> {
         Ok(state)
     }
 
+    /// An empty image for the platform that is wanted.
+    fn nothing(&self, global: &Scope) -> Result<ImageConfig, Reason> {
+        let said = self.stage.platform.as_deref().map(|text| global.global_word(text)).transpose();
+        let said = said.map_err(Reason::Syntax)?.filter(|text| !text.is_empty());
+        let said = said.map(|text| Platform::parse(&text)).transpose();
+        let said = said.map_err(|error| Reason::Syntax(error.to_string()))?;
+        let Platform { os, architecture, variant } = said.map_or_else(|| self.job.platform.clone(), |it| it.normal());
+        Ok(ImageConfig { os, architecture, variant, ..ImageConfig::empty() })
+    }
+
     /// Makes a folder that was given the root of the stage.
     fn of_folder(&self, name: &str, global: &Scope) -> Result<State, Reason> {
         let created = START_OF_TIME.to_owned();
-        let mut state = State { image: ImageConfig::empty(), scope: global.clone(), cmd_is_own: false, created };
+        let mut state = State { image: self.nothing(global)?, scope: global.clone(), cmd_is_own: false, created };
         "/".clone_into(&mut state.image.config.working_dir);
         if !self.rehearsal {
             let all = Transfer {
@@ -263,6 +287,7 @@ impl Runner<'_> {
             return rehearse::layer(self, state, &instruction.act).map_err(error);
         }
         let number = self.begin(&instruction.text);
+        let before = self.job.request.keep_last_good.then(|| state.clone());
         let cached = match &instruction.act {
             Act::Run(run) => instruct::run(self, state, run, number),
             Act::Copy(copy) => instruct::transfer(self, state, copy, false),
@@ -270,8 +295,20 @@ impl Runner<'_> {
             Act::Workdir(path) => instruct::working_directory(self, state, path),
             _ => Ok(true),
         };
-        self.end(number, cached.map_err(error)?);
+        let cached = cached.map_err(|reason| {
+            let last_good = before.and_then(|state| self.keep(&state));
+            BuildError { last_good, ..error(reason) }
+        })?;
+        self.end(number, cached);
         Ok(())
+    }
+
+    /// Puts what there is of the stage into the store: what runs in it sees what the next RUN would see, build arguments too.
+    fn keep(&self, state: &State) -> Option<Digest> {
+        let mut image = state.image.clone();
+        image.config.env = state.scope.run_environment();
+        image.created = Some(state.created.clone());
+        store::put(self.job.rt, &image.to_json(), &[]).ok().map(|image| image.id)
     }
 
     fn begin(&self, text: &str) -> u32 {
@@ -319,6 +356,13 @@ impl Runner<'_> {
             turn = Some(cache::turn(self.job.rt, &key)?);
             found = find();
         }
+        if found.is_none()
+            && !fresh
+            && let Some(outcome) = self.job.imports.find(self.job, &key)
+        {
+            cache::keep(self.job.rt, &key, &outcome)?;
+            found = Some(outcome);
+        }
         let cached = found.is_some();
         let outcome = match found {
             Some(outcome) => outcome,
@@ -329,6 +373,7 @@ impl Runner<'_> {
             }
         };
         drop(turn);
+        self.job.note(Done { stage: self.at, key, outcome: outcome.clone() });
         // Steps of stages that ran side by side: the image is as young as its youngest step.
         if self.job.epoch.is_none() {
             state.created = state.created.clone().max(outcome.created);

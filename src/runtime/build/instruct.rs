@@ -19,7 +19,8 @@ use crate::build::stages::{self, Origin};
 use crate::build::step::HOST_NAME;
 use crate::build::view::View;
 use crate::build::writer::Writer;
-use crate::build::{epoch, metadata, owner, rehearse, same, transfer};
+use crate::build::{epoch, metadata, owner, platforms, rehearse, same, transfer};
+use crate::image::config::host_architecture;
 use crate::image::digest::Digest;
 use crate::image::staging;
 use crate::progress::Report;
@@ -112,6 +113,11 @@ fn layer(
 pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32) -> Result<bool, Reason> {
     let job = runner.job;
     check_run(runner, run)?;
+    let (wanted, host) = (&state.image.architecture, host_architecture());
+    if let Some(why) = platforms::cannot_run(wanted, host) {
+        let wanted = format!("{}/{wanted}", state.image.os);
+        return Err(Reason::Foreign { wanted, host: format!("linux/{host}"), why });
+    }
     let invocation = invocation(run, &state.image.config.shell);
     let layers = state.image.rootfs.diff_ids.clone();
     let view = runner.view(&layers);
@@ -138,6 +144,8 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
         .with(format!("{no_network} {on_host} {privileged} {host_name} {:?}", job.request.shm_size))
         .with(format!("{:?}", job.request.ulimits))
         .with_all(extra_hosts);
+    // Of the same layers, another interpreter may make something else.
+    let key = if wanted == host { key } else { key.with(wanted) };
     environment.extend(state.scope.proxies());
     environment.extend(mounted.environment());
     let line = format!("RUN {}{} # buildkit", state.scope.history_prefix(), invocation.line);
@@ -171,6 +179,7 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
             host_name: host_name.clone(),
             privileged,
             ulimits: job.request.ulimits.clone(),
+            memory: job.request.memory,
             epoch: job.epoch,
         };
         let layer = run::run(job.rt, step, &mut |line| {

@@ -9,15 +9,18 @@ use patterns::Ignore;
 
 use crate::Runtime;
 use crate::acquire::{self, AcquireOptions};
+use crate::build::carried::{self, Done, INLINE, Imports};
 use crate::build::context::Tree;
 use crate::build::dockerfile::decode;
 use crate::build::dockerfile::instruction::Dockerfile;
 use crate::build::error::{BuildError, Place, Reason};
+use crate::build::execute::Built;
 use crate::build::hashes::Hashes;
 use crate::build::network::BuildNetwork;
-use crate::build::request::{BuildRequest, DockerfileSource, Source};
+use crate::build::request::{BuildRequest, CachePlace, DockerfileSource, Source};
 use crate::build::sources::{self, Opened};
-use crate::build::{epoch, execute, lint};
+use crate::build::{epoch, execute, lint, platforms};
+use crate::image::manifest::Platform;
 use crate::image::reference::Reference;
 use crate::image::store::{self, Image};
 use crate::progress::{Report, Reporter};
@@ -33,6 +36,8 @@ pub(super) struct Job<'a> {
     pub rt: &'a Runtime,
     pub request: &'a BuildRequest,
     pub reporter: &'a dyn Reporter,
+    /// What is built for.
+    pub platform: Platform,
     pub dockerfile: Dockerfile,
     /// Its name for people, and its lines.
     pub name: String,
@@ -48,16 +53,40 @@ pub(super) struct Job<'a> {
     /// `SOURCE_DATE_EPOCH`: the time of everything that is made, in seconds.
     pub epoch: Option<i64>,
     images: Mutex<Images>,
+    /// Caches that were carried here.
+    pub imports: Imports,
+    /// Steps of this build so far.
+    done: Mutex<Vec<Done>>,
 }
 
 impl Job<'_> {
     /// Makes the error of one line.
     pub fn error(&self, line: u32, reason: Reason) -> BuildError {
-        BuildError { place: Some(self.place(line)), reason }
+        BuildError { place: Some(self.place(line)), reason, last_good: None }
     }
 
     fn place(&self, line: u32) -> Place {
         place(&self.name, &self.text, line)
+    }
+
+    /// Remembers a step.
+    pub fn note(&self, done: Done) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+    }
+
+    /// The steps so far: each once, those of a stage in their order.
+    fn steps(&self) -> Vec<Done> {
+        let mut steps = self.done.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        steps.sort_by_key(|done| done.stage);
+        let mut seen = BTreeSet::new();
+        steps.retain(|done| seen.insert(done.key));
+        steps
+    }
+
+    /// Whether the image carries its cache with it.
+    fn is_inline(&self) -> bool {
+        let asked = self.request.args.get("BUILDKIT_INLINE_CACHE").is_some_and(|it| it == "1" || it == "true");
+        asked || self.request.cache_to.iter().any(|target| target.place == CachePlace::Inline)
     }
 
     /// Names that stand for a tree of their own.
@@ -70,7 +99,8 @@ impl Job<'_> {
         let name = (reference.to_owned(), platform.map(str::to_owned));
         let cell = Arc::clone(self.images.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
         let options = AcquireOptions {
-            platform: platform.map(str::to_owned),
+            platform: Some(platform.map_or_else(|| self.platform.to_string(), str::to_owned)),
+            keep_name: true,
             no_bootstrap: self.request.no_bootstrap,
             always_pull: self.request.pull,
         };
@@ -86,21 +116,59 @@ fn place(name: &str, text: &str, line: u32) -> Place {
     Place { dockerfile: name.to_owned(), line, text }
 }
 
+/// What one build has made: its image, and its steps for whoever carries them on.
+pub(super) struct Part {
+    pub image: Image,
+    pub steps: Vec<Done>,
+    pub chain: Vec<usize>,
+}
+
 /// Builds an image and puts it into the store. What is cached is not done again.
 pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> Result<Image, BuildError> {
-    let tags: Vec<Reference> = request
-        .tags
-        .iter()
-        .map(|tag| Reference::parse(tag).map_err(|error| BuildError::nowhere(Reason::Store(error.into()))))
-        .collect::<Result<_, _>>()?;
-    let store = |error| BuildError::nowhere(Reason::Store(error));
+    let tags = tags(request)?;
     // No layer of ours may be collected before the image has it.
-    let _lease = store::lease(rt).map_err(store)?;
+    let _lease = store::lease(rt).map_err(|error| BuildError::nowhere(Reason::Store(error)))?;
+    let part = build_part(rt, request, &tags, reporter)?;
+    export(rt, request, &part.steps, &part.chain, reporter)?;
+    Ok(part.image)
+}
+
+/// The names that the image is given.
+pub(super) fn tags(request: &BuildRequest) -> Result<Vec<Reference>, BuildError> {
+    platforms::parse_tags(&request.tags)
+}
+
+/// Writes the steps where they are wanted.
+pub(super) fn export(
+    rt: &Runtime,
+    request: &BuildRequest,
+    steps: &[Done],
+    chain: &[usize],
+    reporter: &dyn Reporter,
+) -> Result<(), BuildError> {
+    for target in &request.cache_to {
+        match carried::export(rt, reporter, target, steps, chain) {
+            Err(error) if !target.ignore_error => return Err(BuildError::nowhere(error)),
+            Err(error) => reporter.report(Report::Note(format!("{error}, which is ignored as asked"))),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Builds for one platform, under a lease.
+pub(super) fn build_part(
+    rt: &Runtime,
+    request: &BuildRequest,
+    tags: &[Reference],
+    reporter: &dyn Reporter,
+) -> Result<Part, BuildError> {
     let opened = sources::open(rt, request, &request.context, reporter).map_err(BuildError::nowhere)?;
     let (name, path, text) = read(&opened, request)?;
     let dockerfile = decode::dockerfile(&text).map_err(|error| BuildError {
         place: Some(place(&name, &text, error.line)),
         reason: Reason::Syntax(error.message),
+        last_good: None,
     })?;
     check_frontend(&dockerfile, request).map_err(BuildError::nowhere)?;
     let ignore = opened.folder.as_deref().map_or(Ok(Ignore::default()), |root| ignore(root, path.as_deref()))?;
@@ -110,6 +178,7 @@ pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
         rt,
         request,
         reporter,
+        platform: request.platform.as_ref().map_or_else(Platform::host, Platform::normal),
         epoch: epoch::of(&dockerfile, request).map_err(BuildError::nowhere)?,
         dockerfile,
         name,
@@ -120,15 +189,22 @@ pub fn build(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
         bundle: crate::build::host_ca::bundle(request.host_ca),
         network: BuildNetwork::new(rt),
         images: Mutex::default(),
+        imports: Imports::default(),
+        done: Mutex::default(),
     };
     let result = execute::execute(&job);
     // What was read stays known after a failed build too. The digests are a convenience: not keeping them is no failure.
     if let Err(error) = job.hashes.save() {
         tracing::debug!(%error, "the digests of the context were not kept");
     }
-    let mut config = result?;
+    let Built { mut config, chain } = result?;
     config.config.labels.extend(request.labels.clone());
-    store::put(rt, &config.to_json(), &tags).map_err(store)
+    let steps = job.steps();
+    if job.is_inline() {
+        config.other.insert(INLINE.to_owned(), carried::inline(&steps, &config.rootfs.diff_ids).into());
+    }
+    let image = store::put(rt, &config.to_json(), tags).map_err(|error| BuildError::nowhere(Reason::Store(error)))?;
+    Ok(Part { image, steps, chain })
 }
 
 /// Looks for mistakes without building anything; what it finds is an error.
@@ -140,10 +216,15 @@ pub fn check(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
     let found = found.map_err(|error| BuildError {
         place: Some(place(&name, &text, error.line)),
         reason: Reason::Syntax(error.message),
+        last_good: None,
     })?;
     match found.warnings.first() {
         None => Ok(()),
-        Some(first) => Err(BuildError { place: Some(place(&name, &text, first.line)), reason: violations(&found) }),
+        Some(first) => Err(BuildError {
+            place: Some(place(&name, &text, first.line)),
+            reason: violations(&found),
+            last_good: None,
+        }),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::build::dockerfile::lexer::SyntaxError;
 use crate::build::dockerfile::parser;
 use crate::build::lint_variables;
 use crate::build::scope::Scope;
+use crate::image::manifest::Platform;
 use crate::image::reference::Reference;
 
 /// One breach of a rule.
@@ -275,7 +276,7 @@ fn copied(instruction: &Instruction, ignore: &Ignore, warn: &mut Warn<'_>) {
 
 /// A relative WORKDIR is relative to something only after an absolute one, in the stage or in one below it.
 fn relative_folders(dockerfile: &Dockerfile, warn: &mut Warn<'_>) {
-    let Ok(global) = Scope::global(dockerfile, &BTreeMap::new(), "default") else { return };
+    let Ok(global) = Scope::global(dockerfile, &BTreeMap::new(), "default", &Platform::host()) else { return };
     let mut done: Vec<(bool, Scope)> = Vec::new();
     for (at, stage) in dockerfile.stages.iter().enumerate() {
         let named = |earlier: &Stage| earlier.name.as_deref() == Some(stage.base.to_lowercase().as_str());

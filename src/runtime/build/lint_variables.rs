@@ -8,10 +8,11 @@ use crate::build::dockerfile::flags::nearest;
 use crate::build::dockerfile::instruction::{Act, Dockerfile, Instruction, Stage};
 use crate::build::lint::{Warn, is_reference};
 use crate::build::scope::Scope;
+use crate::image::manifest::Platform;
 
 /// Looks at the variables of FROM and of the instructions that expand some.
 pub(super) fn look(dockerfile: &Dockerfile, warn: &mut Warn<'_>) {
-    let Ok(scope) = Scope::global(dockerfile, &BTreeMap::new(), "default") else { return };
+    let Ok(scope) = Scope::global(dockerfile, &BTreeMap::new(), "default", &Platform::host()) else { return };
     for stage in &dockerfile.stages {
         from(dockerfile, stage, &scope, warn);
     }

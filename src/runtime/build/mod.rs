@@ -3,6 +3,7 @@ mod agent;
 pub mod archive;
 pub mod cache;
 mod cache_mount;
+mod carried;
 pub mod change;
 pub mod context;
 pub mod dockerfile;
@@ -20,6 +21,8 @@ pub mod metadata;
 mod mounts;
 pub mod network;
 pub mod owner;
+pub mod platforms;
+pub mod prune;
 mod rehearse;
 pub mod remote;
 pub mod request;
@@ -36,7 +39,10 @@ pub mod writer;
 pub use error::BuildError;
 pub use instruct::now;
 pub use job::{build, check};
-pub use request::{BuildRequest, DockerfileSource, HostCa, Secret, Source};
+pub use platforms::build_all;
+pub use request::{
+    BuildRequest, CacheMode, CachePlace, CacheSource, CacheTarget, DockerfileSource, HostCa, Secret, Source,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,10 @@
 //! What a build is asked for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+
+use crate::image::manifest::Platform;
 
 /// Where the Dockerfile is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub enum Source {
     Archive(PathBuf),
     /// An image: `docker-image://`.
     Image(String),
+    /// An image of the store, never asked for elsewhere.
+    Stored(String),
     /// A folder in OCI's image layout: `oci-layout://`, and the tag or digest wanted of it.
     Layout(PathBuf, Option<String>),
     /// Nothing: the Dockerfile is all there is.
@@ -48,6 +53,81 @@ pub enum Secret {
     File(PathBuf),
     /// The content itself.
     Value(Vec<u8>),
+}
+
+/// Where steps that were done elsewhere are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheSource {
+    /// An image that carries its cache, or a cache at a registry.
+    Registry(String),
+    /// A folder in OCI's image layout.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// A tag or a digest; `latest` unless said.
+        name: Option<String>,
+    },
+}
+
+impl fmt::Display for CacheSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(reference) => write!(f, "`{reference}`"),
+            Self::Folder { path, .. } => write!(f, "`{}`", path.display()),
+        }
+    }
+}
+
+/// Which steps are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheMode {
+    /// Those whose layers the image has.
+    #[default]
+    Min,
+    /// Those of every stage.
+    Max,
+}
+
+/// Where the steps of a build are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheTarget {
+    /// The place.
+    pub place: CachePlace,
+    /// Which.
+    pub mode: CacheMode,
+    /// The build does not fail when that fails.
+    pub ignore_error: bool,
+}
+
+/// A place of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CachePlace {
+    /// The image's own config.
+    Inline,
+    /// A registry.
+    Registry {
+        /// Its name there.
+        reference: String,
+        /// An image's manifest, not an index: some registries take nothing else.
+        as_image: bool,
+    },
+    /// A folder in OCI's image layout.
+    Folder {
+        /// The folder; made where missing.
+        path: PathBuf,
+        /// Its name there.
+        tag: String,
+    },
+}
+
+impl fmt::Display for CacheTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            CachePlace::Inline => f.write_str("the image itself"),
+            CachePlace::Registry { reference, .. } => write!(f, "`{reference}`"),
+            CachePlace::Folder { path, .. } => write!(f, "`{}`", path.display()),
+        }
+    }
 }
 
 /// A build.
@@ -71,6 +151,12 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// Run every step of these stages again.
     pub no_cache_filter: Vec<String>,
+    /// Where steps that are not cached here are looked for, in order.
+    pub cache_from: Vec<CacheSource>,
+    /// Where the steps are written afterwards.
+    pub cache_to: Vec<CacheTarget>,
+    /// What to build for; this machine's kind unless said.
+    pub platform: Option<Platform>,
     /// Look for newer base images.
     pub pull: bool,
     /// Network of RUN: `none`, or the default, from which the outside can be reached.
@@ -89,6 +175,10 @@ pub struct BuildRequest {
     pub secrets: BTreeMap<String, Secret>,
     /// Sockets of ssh agents by id.
     pub ssh: BTreeMap<String, PathBuf>,
+    /// Bytes of memory that a RUN may use.
+    pub memory: Option<u64>,
+    /// When an instruction fails, put an image of the state before it into the store.
+    pub keep_last_good: bool,
     /// Never assemble a base image from the host's packages.
     pub no_bootstrap: bool,
     /// Whether RUN is given the host's certificate authorities.
@@ -113,6 +203,9 @@ impl BuildRequest {
             target: None,
             no_cache: false,
             no_cache_filter: Vec::new(),
+            platform: None,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: false,
             network: None,
             extra_hosts: Vec::new(),
@@ -122,6 +215,8 @@ impl BuildRequest {
             privileged: false,
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
+            memory: None,
+            keep_last_good: false,
             no_bootstrap: false,
             host_ca: HostCa::default(),
         }

@@ -50,6 +50,8 @@ pub struct RunStep<'a> {
     pub privileged: bool,
     /// Soft and hard limits by name.
     pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// Bytes of memory that it may use.
+    pub memory: Option<u64>,
     /// Nothing that it leaves is younger, in seconds.
     pub epoch: Option<i64>,
 }
@@ -125,6 +127,7 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
         host_name: step.host_name.clone(),
         privileged: step.privileged,
         ulimits: step.ulimits.clone(),
+        memory: step.memory,
     })
 }
 

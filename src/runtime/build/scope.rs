@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::build::dockerfile::expand::{self, Mode};
 use crate::build::dockerfile::flags::did_you_mean;
 use crate::build::dockerfile::instruction::{Argument, Dockerfile};
-use crate::image::config::host_architecture;
+use crate::image::manifest::Platform;
 
 /// The search path of an image that sets none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,15 +33,16 @@ impl Scope {
         dockerfile: &Dockerfile,
         given: &BTreeMap<String, String>,
         target: &str,
+        platform: &Platform,
     ) -> Result<Self, (u32, String)> {
-        let platform = format!("linux/{}", host_architecture());
         let mut globals = BTreeMap::new();
-        for side in ["TARGET", "BUILD"] {
+        for (side, platform) in [("TARGET", platform), ("BUILD", &Platform::host())] {
+            let text = platform.to_string();
             for (name, value) in [
-                ("PLATFORM", platform.as_str()),
-                ("OS", "linux"),
-                ("ARCH", host_architecture()),
-                ("VARIANT", ""),
+                ("PLATFORM", text.as_str()),
+                ("OS", &platform.os),
+                ("ARCH", &platform.architecture),
+                ("VARIANT", platform.variant.as_deref().unwrap_or_default()),
                 ("OSVERSION", ""),
             ] {
                 globals.insert(format!("{side}{name}"), value.to_owned());
@@ -193,7 +194,7 @@ mod tests {
 
     fn scope(text: &str, given: &[(&str, &str)]) -> Scope {
         let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Scope::global(&decode::dockerfile(text).unwrap(), &given, "").unwrap()
+        Scope::global(&decode::dockerfile(text).unwrap(), &given, "", &Platform::host()).unwrap()
     }
 
     fn declare(scope: &mut Scope, name: &str, default: Option<&str>) -> Option<String> {

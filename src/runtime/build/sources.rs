@@ -18,7 +18,7 @@ use crate::build::{archive, fetch};
 use crate::image::layers;
 use crate::image::reference::Reference;
 use crate::image::staging::{self, Staging};
-use crate::image::store::Image;
+use crate::image::store::{self, Image, StoreError};
 use crate::progress::Reporter;
 use crate::snapshot::archive::Archive;
 use crate::snapshot::extract::{self, Rules};
@@ -90,12 +90,20 @@ pub(super) fn open(
             Ok(Opened::folder(staged.path.clone(), true, Some(staged)))
         }
         Source::Image(reference) => {
-            let options =
-                AcquireOptions { platform: None, no_bootstrap: request.no_bootstrap, always_pull: request.pull };
+            let options = AcquireOptions {
+                platform: request.platform.as_ref().map(ToString::to_string),
+                no_bootstrap: request.no_bootstrap,
+                always_pull: request.pull,
+                keep_name: true,
+            };
             let image = acquire::acquire(rt, reference, &options, reporter)
                 .map_err(|source| Reason::Base { reference: reference.clone(), source: Arc::new(source) })?;
             Ok(Opened::image(rt, image))
         }
+        Source::Stored(reference) => match store::find(rt, reference)? {
+            Some(image) => Ok(Opened::image(rt, image)),
+            None => Err(Reason::Store(StoreError::NoImage(reference.clone()))),
+        },
         Source::Layout(path, wanted) => layout(rt, path, wanted.as_deref(), reporter),
     }
 }

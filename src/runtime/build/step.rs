@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Runtime;
 use crate::build::network::StepNetwork;
+use crate::cgroup::devices::DevicePolicy;
+use crate::cgroup::group::Group;
 use crate::network::guest;
 use crate::sandbox::capabilities;
 use crate::sandbox::launch::{self, Born, Launched, Stdio};
 use crate::sandbox::spec::{Masks, Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
-use crate::state::container::{ProcessRecord, SeccompRecord};
+use crate::state::container::{LimitsRecord, ProcessRecord, SeccompRecord};
 use crate::sys::mount::Attributes;
 
 /// A RUN, ready to be launched.
@@ -46,6 +48,8 @@ pub struct StepOrder {
     pub privileged: bool,
     /// Soft and hard limits by name.
     pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// Bytes of memory that it may use.
+    pub memory: Option<u64>,
 }
 
 /// A mount of a RUN.
@@ -88,15 +92,40 @@ pub fn run_step_main() -> i32 {
 fn perform() -> io::Result<Verdict> {
     let order: StepOrder = serde_json::from_slice(&read_line()?)?;
     let network = order.network.clone();
-    let spec = sandbox(order);
+    let memory = order.memory;
+    let mut spec = sandbox(order);
+    let group = memory.map(group).transpose()?;
+    spec.cgroup.clone_from(&group);
     let stdout = rustix::io::dup(rustix::stdio::stdout())?;
     let stderr = rustix::io::dup(rustix::stdio::stdout())?;
     let stdin: OwnedFd = std::fs::File::open("/dev/null")?.into();
     let stdio = Stdio { stdin, stdout, stderr, terminal: None, devpts: None };
-    match launch::launch(&spec, stdio, &mut |born| plug(&network, born)) {
+    let prepare = &mut |born: &Born| {
+        if let Some(group) = &group {
+            group.add(born.pid)?;
+        }
+        plug(&network, born)
+    };
+    let verdict = match launch::launch(&spec, stdio, prepare) {
         Ok(launched) => wait(&launched).map(Verdict::Exited),
         Err(error) => Ok(Verdict::NotLaunched { code: error.exit_code(), message: error.to_string() }),
+    };
+    if let Some(group) = group {
+        group.remove().map_err(io::Error::other)?;
     }
+    verdict
+}
+
+/// Makes the group of a step whose memory is limited; swap counts too.
+fn group(memory: u64) -> io::Result<Group> {
+    let name = format!("motet/build-{}", std::process::id());
+    let limits = LimitsRecord {
+        memory: Some(memory),
+        memory_swap: Some(i64::try_from(memory).unwrap_or(i64::MAX)),
+        ..LimitsRecord::default()
+    };
+    let devices = DevicePolicy { all: true, ..DevicePolicy::default() };
+    Group::create(&name, &limits, &devices).map_err(io::Error::other)
 }
 
 /// Gives the step's namespace its way out.

@@ -285,6 +285,7 @@ fn a_step_dies_with_its_builder() {
         host_name: "box".to_owned(),
         privileged: false,
         ulimits: BTreeMap::new(),
+        memory: None,
     };
     let mut command = crate::sys::self_exe::command(&["__run"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());

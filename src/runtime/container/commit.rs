@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::Runtime;
 use crate::build::dockerfile::decode;
 use crate::build::dockerfile::instruction::Act;
+use crate::build::host_ca;
 use crate::build::metadata::{self, Applied, Settings};
 use crate::build::scope::Scope;
 use crate::container::act::ActError;
@@ -126,6 +127,8 @@ fn of_container(container: &Container, image: &ContainerConfig) -> ContainerConf
     let mut config = image.clone();
     config.user.clone_from(&record.process.user);
     config.env.clone_from(&record.process.env);
+    // What the host's network asks for is no part of the image.
+    config.env.retain(|line| line.split_once('=').is_none_or(|(_, value)| value != host_ca::TARGET));
     config.working_dir.clone_from(&record.process.cwd);
     config.labels.clone_from(&record.labels);
     config.exposed_ports.clone_from(&record.exposed);

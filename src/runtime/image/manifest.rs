@@ -110,6 +110,17 @@ impl Platform {
         Self { os: "linux".into(), architecture: host_architecture().into(), variant: None }
     }
 
+    /// As builders and registries write it: the usual variant of `arm` is told, that of `arm64` and `amd64` is not.
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        let variant = match (&*self.architecture, self.variant.as_deref()) {
+            ("arm", None) => Some("v7".to_owned()),
+            ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
+            (_, variant) => variant.map(str::to_owned),
+        };
+        Self { os: self.os.clone(), architecture: self.architecture.clone(), variant }
+    }
+
     /// Parses `linux/arm/v7`.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let mut parts = text.split('/');

@@ -13,7 +13,7 @@ use crate::Runtime;
 use crate::image::config::ImageConfig;
 use crate::image::digest::Digest;
 use crate::image::layers;
-use crate::image::manifest::{Document, Manifest};
+use crate::image::manifest::{Document, Index, Manifest, Platform};
 use crate::image::reference::{Reference, ReferenceError};
 use crate::state::image::{ReferenceRecord, VERSION};
 use crate::state::record::{self, RecordError};
@@ -88,6 +88,29 @@ pub fn find(rt: &Runtime, text: &str) -> Result<Option<Image>, StoreError> {
         Some(id) => read(rt, &id, &references(rt)?).map(Some),
         None => Ok(None),
     }
+}
+
+/// Finds the image for `platform` behind a reference whose image is for another: the index that it was pulled or built by names it.
+pub fn find_for(rt: &Runtime, text: &str, platform: &Platform) -> Result<Option<Image>, StoreError> {
+    let reference = Reference::parse(text)?;
+    let Some(index) = index_of(rt, &reference)? else { return Ok(None) };
+    let Ok(entry) = index.choose(platform) else { return Ok(None) };
+    match manifest(rt, &entry.digest).and_then(|bytes| Document::parse(&bytes).ok()) {
+        Some(Document::Manifest(manifest)) if ids(rt)?.contains(&manifest.config.digest) => {
+            read(rt, &manifest.config.digest, &references(rt)?).map(Some)
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Returns the index that a reference stands for, where it stands for one.
+pub fn index_of(rt: &Runtime, reference: &Reference) -> Result<Option<Index>, StoreError> {
+    let record: Option<ReferenceRecord> = record::read(&reference_path(rt, reference))?;
+    let digest = record.and_then(|record| record.manifest?.parse().ok());
+    Ok(match digest.and_then(|digest| manifest(rt, &digest)).and_then(|bytes| Document::parse(&bytes).ok()) {
+        Some(Document::Index(index)) => Some(index),
+        Some(Document::Manifest(_)) | None => None,
+    })
 }
 
 /// Lists every image, tagged or not.

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod blob;
 pub mod bundle;
 pub mod client;
+pub mod collection;
 pub(crate) mod connection;
 pub mod credentials;
 pub mod endpoint;

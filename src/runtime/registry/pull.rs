@@ -31,6 +31,30 @@ pub fn pull(
     settings: &Arc<Settings>,
     reporter: &dyn Reporter,
 ) -> Result<Image, PullError> {
+    let (image, served) = fetch(rt, reference, platform, settings, reporter)?;
+    store::tag_pulled(rt, &image.id, reference, Some(&served))?;
+    Ok(store::find(rt, &image.id.to_string())?.unwrap_or(image))
+}
+
+/// As [`pull`], but the image gets no name: another one has it.
+pub fn pull_unnamed(
+    rt: &Runtime,
+    reference: &Reference,
+    platform: &Platform,
+    settings: &Arc<Settings>,
+    reporter: &dyn Reporter,
+) -> Result<Image, PullError> {
+    fetch(rt, reference, platform, settings, reporter).map(|(image, _)| image)
+}
+
+/// Returns the image, and the digest of what the registry served for its name.
+fn fetch(
+    rt: &Runtime,
+    reference: &Reference,
+    platform: &Platform,
+    settings: &Arc<Settings>,
+    reporter: &dyn Reporter,
+) -> Result<(Image, Digest), PullError> {
     let client = Client::new(reference, settings)?;
     let runtime = runtime()?;
     let _lease = store::lease(rt)?;
@@ -55,7 +79,7 @@ async fn run(
     reference: &Reference,
     platform: &Platform,
     reporter: &dyn Reporter,
-) -> Result<Image, PullError> {
+) -> Result<(Image, Digest), PullError> {
     let bytes = client.manifest(&reference.manifest(), manifest::ACCEPT).await?;
     let served = Digest::of(&bytes);
     if let Some(expected) = reference.digest.filter(|expected| *expected != served) {
@@ -75,9 +99,7 @@ async fn run(
     }
     let wanted = manifest.layers.iter().zip(diff_ids.iter().copied()).collect();
     fetch_all(rt, client, wanted, reporter).await?;
-    let image = store::put(rt, &config, &[])?;
-    store::tag_pulled(rt, &image.id, reference, Some(&served))?;
-    Ok(store::find(rt, &image.id.to_string())?.unwrap_or(image))
+    Ok((store::put(rt, &config, &[])?, served))
 }
 
 /// Follows indexes to the platform's manifest.

@@ -7,12 +7,13 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::Runtime;
 use crate::image::digest::Digest;
-use crate::image::manifest::Document;
+use crate::image::manifest::{Descriptor, Document, Platform};
 use crate::image::reference::Reference;
 use crate::image::store::{self, StoreError};
 use crate::progress::{Report, Reporter};
 use crate::registry::blob::short;
 use crate::registry::client::Client;
+use crate::registry::collection::{self, Blob, Listed};
 use crate::registry::error::PullError;
 use crate::registry::outgoing::{self, Form, Outgoing};
 use crate::registry::pull;
@@ -64,12 +65,71 @@ pub fn push(rt: &Runtime, reference: &Reference, reporter: &dyn Reporter) -> Res
     let references = store::references(rt)?;
     let served = references.iter().find(|it| it.reference == text).and_then(|it| it.manifest.as_ref()?.parse().ok());
     reporter.report(Report::Note("preparing".to_owned()));
+    if let Some(served) = served
+        && let Some(digest) = whole(rt, reference, &served, &tag, reporter)?
+    {
+        return Ok(digest);
+    }
     let outgoing = outgoing::outgoing(rt, &image, served.as_ref(), Form::Any)?;
     let client = Client::origin(reference, &rt.registry)?;
     let siblings = siblings(rt, reference)?;
     pull::runtime()?.block_on(send(rt, &client, &outgoing, &tag, &siblings, reporter))?;
     store::tag_pulled(rt, &image.id, reference, Some(&outgoing.digest))?;
     Ok(outgoing.digest)
+}
+
+/// Sends the image for one platform out of an index, and nothing else. Blocks.
+pub fn push_one(
+    rt: &Runtime,
+    reference: &Reference,
+    platform: &Platform,
+    reporter: &dyn Reporter,
+) -> Result<Digest, PushError> {
+    let text = reference.to_string();
+    let _lease = store::lease(rt)?;
+    let image = store::find_for(rt, &text, platform)?;
+    let image = image.ok_or_else(|| PushError::NoImage(format!("{text} for {platform}")))?;
+    let outgoing = outgoing::outgoing(rt, &image, None, Form::Any)?;
+    let blobs = blobs(rt, &outgoing);
+    let (media_type, bytes) = (outgoing.media_type.clone(), outgoing.manifest.clone());
+    let listed = Listed { name: reference.manifest(), media_type, bytes };
+    collection::send(rt, reference, &blobs, &[listed], reporter)?;
+    Ok(outgoing.digest)
+}
+
+fn blobs(rt: &Runtime, outgoing: &Outgoing) -> Vec<Blob> {
+    let blob = |it: &Descriptor| Blob { digest: it.digest, size: it.size, path: outgoing.file(rt, it) };
+    outgoing.blobs().into_iter().map(blob).collect()
+}
+
+/// Sends an index with all that it names, where all of it is here; `None` where not.
+fn whole(
+    rt: &Runtime,
+    reference: &Reference,
+    served: &Digest,
+    tag: &str,
+    reporter: &dyn Reporter,
+) -> Result<Option<Digest>, PushError> {
+    let Some(index) = store::index_of(rt, reference)? else { return Ok(None) };
+    let Some(bytes) = store::manifest(rt, served) else { return Ok(None) };
+    let (mut sent, mut documents) = (Vec::new(), Vec::new());
+    for entry in &index.manifests {
+        let manifest = store::manifest(rt, &entry.digest).and_then(|bytes| Document::parse(&bytes).ok());
+        let Some(Document::Manifest(manifest)) = manifest else { return Ok(None) };
+        let Some(image) = store::find(rt, &manifest.config.digest.to_string())? else { return Ok(None) };
+        let outgoing = outgoing::outgoing(rt, &image, Some(&entry.digest), Form::Any)?;
+        if outgoing.digest != entry.digest {
+            return Ok(None);
+        }
+        sent.extend(blobs(rt, &outgoing));
+        let name = outgoing.digest.to_string();
+        documents.push(Listed { name, media_type: outgoing.media_type, bytes: outgoing.manifest });
+    }
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let media_type = value["mediaType"].as_str().unwrap_or("application/vnd.oci.image.index.v1+json").to_owned();
+    documents.push(Listed { name: tag.to_owned(), media_type, bytes });
+    collection::send(rt, reference, &sent, &documents, reporter)?;
+    Ok(Some(*served))
 }
 
 /// Repositories of the same registry that have a blob, as far as we know.

@@ -60,6 +60,23 @@ pub fn mount_read_only(lower: &[PathBuf], target: &Path) -> Result<(), OverlayEr
     }
 }
 
+/// Opens the tree of `lower` (lowest first, two at least), which nobody else sees; `place` is an empty folder where the kernel
+/// needs one to mount it on for a moment.
+pub fn open_read_only(lower: &[PathBuf], place: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match by_descriptor(lower, None) {
+        // A mount's own descriptor names a place, and can't be read.
+        Ok(tree) => Ok(rustix::fs::openat(&tree, ".", flags, Mode::empty())?),
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            by_text(lower, None, place)?;
+            let tree = rustix::fs::open(place, flags, Mode::empty());
+            rustix::mount::unmount(place, UnmountFlags::DETACH)?;
+            Ok(tree?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Unmounts at once; what still uses it keeps it.
 pub fn unmount(target: &Path) -> Result<(), OverlayError> {
     let error = |source: Errno| OverlayError { act: "unmount", target: target.into(), source: source.into() };

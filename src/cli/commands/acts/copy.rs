@@ -96,7 +96,7 @@ pub(crate) async fn copy_out(
         engine.copy_out(id, &source, stdout).await?;
         return Ok(Vec::new());
     }
-    let unpacking = Unpacking { target: place(path, &stat, target, host)?, keep_owners: flags.archive };
+    let unpacking = Unpacking { target: place(path, &stat, target, host)?, keep_owners: flags.archive, strip: true };
     let (reader, writer) = pipe()?;
     let unpacking = tokio::task::spawn_blocking(move || {
         unpack(&unpacking, io::BufReader::with_capacity(1 << 17, File::from(reader)))

@@ -16,6 +16,8 @@ pub(crate) struct Unpacking {
     pub(crate) target: PathBuf,
     /// Keep the owners that the archive tells.
     pub(crate) keep_owners: bool,
+    /// The first part of every path is the thing itself, which the target replaces; else all of it counts.
+    pub(crate) strip: bool,
 }
 
 /// Unpacks it. Returns the kinds of things that were left out: devices, and what no host file system has.
@@ -24,7 +26,7 @@ pub(crate) fn unpack(unpacking: &Unpacking, archive: impl Read) -> io::Result<Ve
     let (mut left_out, mut folders) = (Vec::new(), Vec::new());
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let rest = inner_path(&entry.path()?)?;
+        let rest = inner_path(&entry.path()?, unpacking.strip)?;
         // Joined to nothing it would end with a slash, which no file's path may.
         let path = if rest.as_os_str().is_empty() { unpacking.target.clone() } else { unpacking.target.join(&rest) };
         check_parents(&unpacking.target, &rest)?;
@@ -42,7 +44,7 @@ pub(crate) fn unpack(unpacking: &Unpacking, archive: impl Read) -> io::Result<Ve
             }
             EntryType::Link => {
                 let name = entry.link_name()?.ok_or_else(|| io::Error::other("a link without target"))?;
-                let other = inner_path(&name)?;
+                let other = inner_path(&name, unpacking.strip)?;
                 check_parents(&unpacking.target, &other)?;
                 let other = unpacking.target.join(other);
                 if !other.symlink_metadata()?.is_file() {
@@ -70,11 +72,11 @@ pub(crate) fn unpack(unpacking: &Unpacking, archive: impl Read) -> io::Result<Ve
     Ok(left_out)
 }
 
-/// Returns what is below the first part of a path, which may have no part that leads up.
-fn inner_path(path: &Path) -> io::Result<PathBuf> {
+/// Returns a path, or what is below its first part; it may have no part that leads up.
+fn inner_path(path: &Path, strip: bool) -> io::Result<PathBuf> {
     let mut parts = path.components().filter(|part| !matches!(part, Component::CurDir | Component::RootDir));
     let mut inner = PathBuf::new();
-    if matches!(parts.next(), Some(Component::ParentDir)) {
+    if strip && matches!(parts.next(), Some(Component::ParentDir)) {
         return Err(io::Error::other(format!("`{}` leads out of the archive", path.display())));
     }
     for part in parts {
@@ -176,7 +178,7 @@ mod tests {
     fn try_to(items: &[Item]) -> (io::Result<Vec<String>>, tempfile::TempDir) {
         let scratch = tempfile::tempdir().unwrap();
         std::fs::write(scratch.path().join("victim"), "safe").unwrap();
-        let unpacking = Unpacking { target: scratch.path().join("out"), keep_owners: false };
+        let unpacking = Unpacking { target: scratch.path().join("out"), keep_owners: false, strip: true };
         let result = unpack(&unpacking, archive(items).as_slice());
         assert_eq!(std::fs::read_to_string(scratch.path().join("victim")).unwrap(), "safe");
         (result, scratch)

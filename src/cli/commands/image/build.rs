@@ -11,7 +11,8 @@ use orchestrator::operations::OperationError;
 
 use crate::app::App;
 use crate::args::global::ProgressStyle;
-use crate::commands::build::build_arguments;
+use crate::commands::build::{build_arguments, check_builder};
+use crate::commands::builder::debug;
 use crate::commands::image::output::Output;
 use crate::error::{CommandError, Kind};
 
@@ -94,9 +95,49 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIMIT")]
     ulimit: Vec<String>,
 
-    /// Write the image also to an archive: `type=docker|oci,dest=FILE`
+    /// Where what was built goes: `type=docker|oci|tar,dest=FILE`, `type=local,dest=FOLDER`, `type=image|registry|cacheonly`
     #[arg(short, long, value_name = "OUTPUT")]
     output: Vec<String>,
+
+    /// Write what was built, as JSON, into a file
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+
+    /// `build`, or `check` for `--check`
+    #[arg(long, value_name = "METHOD", value_parser = ["build", "check", "lint"], conflicts_with = "check")]
+    call: Option<String>,
+
+    /// When a step fails, open a shell in the state before it
+    #[arg(long)]
+    debug: bool,
+
+    /// Memory that a step may use
+    #[arg(short, long, value_name = "BYTES")]
+    memory: Option<String>,
+
+    /// Describe how the image was built: `false`, as the embedded builder attaches nothing
+    #[arg(long, value_name = "PROVENANCE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    provenance: Option<String>,
+
+    /// List what is in the image: `false`, as the embedded builder attaches nothing
+    #[arg(long, value_name = "SBOM", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sbom: Option<String>,
+
+    /// Which builder: `default`, as there is one only
+    #[arg(long, value_name = "NAME")]
+    builder: Option<String>,
+
+    /// What is between is always removed
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    rm: Option<String>,
+
+    /// What is between is always removed
+    #[arg(long, hide = true)]
+    force_rm: bool,
+
+    /// The context is not sent anywhere
+    #[arg(long, hide = true)]
+    compress: bool,
 
     /// Write the image's id into a file
     #[arg(long, value_name = "FILE")]
@@ -124,8 +165,32 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let (spec, _spooled) = spec(&args, app)?;
+    check_builder(args.builder.as_deref())?;
+    let (mut spec, _spooled) = spec(&args, app)?;
     let outputs = args.output.iter().map(|text| Output::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut push = if args.push { spec.tags.clone() } else { Vec::new() };
+    for output in &outputs {
+        if let Output::Image { names, push: sent } = output {
+            spec.tags.extend(names.iter().filter(|name| !args.tag.contains(name)).cloned());
+            push.extend(if !sent {
+                Vec::new()
+            } else if names.is_empty() {
+                args.tag.clone()
+            } else {
+                names.clone()
+            });
+        }
+    }
+    push.sort();
+    push.dedup();
+    if push.is_empty() && (args.push || outputs.iter().any(|it| matches!(it, Output::Image { push: true, .. }))) {
+        return Err(usage("an image without a name can't be sent to a registry: give it one by `--tag`".to_owned()));
+    }
+    // What is only written out somewhere has no name in the store.
+    let kept = args.load || args.push || outputs.is_empty() || outputs.iter().any(Output::keeps);
+    if !kept {
+        spec.tags.clear();
+    }
     if app.settings.dry_run {
         app.printer.data(&format!("build image from {}", spec.context));
         return Ok(());
@@ -142,8 +207,12 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
                 OperationError::of(vec![Failure::new(error, None)])
             })
         })
-        .await?;
-    if args.check {
+        .await;
+    let image = match image {
+        Err(error) if args.debug => return Err(debug::open(app, error).await),
+        other => other?,
+    };
+    if spec.check {
         app.printer.data("Check complete, no warnings found.");
         return Ok(());
     }
@@ -154,19 +223,38 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         let references: Vec<String> = if spec.tags.is_empty() { vec![image.id.clone()] } else { spec.tags.clone() };
         output.write(app, &references).await?;
     }
-    if args.push {
-        for reference in &spec.tags {
-            let push = orchestrator::engine::image::PushSpec { reference: reference.clone(), platform: None };
-            app.run_in(style, None, async |events| {
-                let sink = ProgressSink::to(&events, reference.as_str());
-                let failed = |error| OperationError::of(vec![Failure::new(error, None)]);
-                engine.push_image(&push, &sink).await.map_err(failed)
-            })
-            .await?;
-        }
+    let mut sent = None;
+    for reference in &push {
+        let push = orchestrator::engine::image::PushSpec { reference: reference.clone(), platform: None };
+        let digest = app.run_in(style, None, async |events| {
+            let sink = ProgressSink::to(&events, reference.as_str());
+            let failed = |error| OperationError::of(vec![Failure::new(error, None)]);
+            engine.push_image(&push, &sink).await.map_err(failed)
+        });
+        sent = Some(digest.await?);
+    }
+    if let Some(path) = &args.metadata_file {
+        let text = metadata(&image.id, sent.as_deref(), &spec.tags);
+        std::fs::write(path, text).map_err(|error| unwritable(path, &error))?;
+    }
+    if !kept && image.references.is_empty() {
+        engine.untag_image(&image.id, true).await?;
+        return Ok(());
     }
     app.printer.data(&image.id);
     Ok(())
+}
+
+/// What buildx writes of a build.
+fn metadata(id: &str, sent: Option<&str>, tags: &[String]) -> String {
+    let mut text = serde_json::json!({
+        "containerimage.config.digest": id,
+        "containerimage.digest": sent.unwrap_or(id),
+    });
+    if !tags.is_empty() {
+        text["image.name"] = tags.join(",").into();
+    }
+    format!("{text:#}\n")
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> CommandError {
@@ -239,6 +327,8 @@ fn spec(args: &Args, app: &App) -> Result<(BuildSpec, Option<Spooled>), CommandE
     let size = args.shm_size.as_deref();
     let shm_size =
         size.map(|text| bytes(text).ok_or_else(|| usage(format!("`{text}` is no size: `64m`")))).transpose()?;
+    let memory =
+        args.memory.as_deref().map(|text| bytes(text).ok_or_else(|| usage(format!("`{text}` is no size: `512m`"))));
     let spec = BuildSpec {
         context,
         dockerfile,
@@ -262,7 +352,11 @@ fn spec(args: &Args, app: &App) -> Result<(BuildSpec, Option<Spooled>), CommandE
         ssh: args.ssh.clone(),
         entitlements: args.allow.clone(),
         ulimits: limits.collect::<Result<_, CommandError>>()?,
-        check: args.check,
+        check: args.check || args.call.as_deref().is_some_and(|method| method != "build"),
+        memory: memory.transpose()?,
+        provenance: args.provenance.clone(),
+        sbom: args.sbom.clone(),
+        keep_last_good: args.debug,
         ..BuildSpec::default()
     };
     Ok((spec, spooled))

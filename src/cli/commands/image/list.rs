@@ -187,7 +187,7 @@ impl Filter {
 }
 
 /// A length of time before now (`24h`, `90m`), or seconds since 1970.
-fn moment(text: &str) -> Option<SystemTime> {
+pub(crate) fn moment(text: &str) -> Option<SystemTime> {
     if let Ok(seconds) = text.parse() {
         return SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
     }

@@ -1,9 +1,12 @@
 //! `system prune`: stopped containers, unused networks and images go, and volumes when asked for.
 
+use std::time::{Duration, SystemTime};
+
 use orchestrator::engine::container::ContainerState;
+use orchestrator::engine::usage::CachePrune;
 
 use crate::app::App;
-use crate::commands::image::{is_confirmed, prune};
+use crate::commands::image::{is_confirmed, list, prune};
 use crate::error::CommandError;
 use crate::print::progress::size;
 
@@ -30,8 +33,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let images = if args.all { "all images without at least one container" } else { "all dangling images" };
     let volumes = if args.volumes { "\n  - all anonymous volumes not used by at least one container" } else { "" };
+    let cache = if args.all { "all build cache" } else { "unused build cache" };
     let warning = format!(
-        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container{volumes}\n  - {images}\n"
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container{volumes}\n  - {images}\n  - {cache}\n"
     );
     if !app.settings.dry_run && !args.force && !is_confirmed(app, "system prune", &warning)? {
         return Ok(());
@@ -76,7 +80,23 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     }
     let (removed, _) = prune::prune(&engine, app, args.all, &args.filter).await?;
     prune::report(app, "Images", &removed);
+    match engine
+        .prune_build_cache(&CachePrune { all: args.all, unused_for: unused_for(&args.filter), ..CachePrune::default() })
+        .await
+    {
+        Ok((removed, _)) => {
+            let removed: Vec<String> = removed.into_iter().map(|entry| entry.id).collect();
+            prune::report(app, "build cache objects", &removed);
+        }
+        Err(error) => app.printer.warn(&error.message),
+    }
     let freed = taken(&before).saturating_sub(taken(&engine.disk_usage().await?));
     app.printer.data(&format!("Total reclaimed space: {}", size(freed)));
     Ok(())
+}
+
+/// The age that `until=24h` names; labels are of no thing in the cache.
+fn unused_for(filter: &[String]) -> Option<Duration> {
+    let then = filter.iter().filter_map(|text| text.strip_prefix("until=")).find_map(list::moment)?;
+    Some(SystemTime::now().duration_since(then).unwrap_or_default())
 }

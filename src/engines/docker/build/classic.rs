@@ -21,6 +21,7 @@ fn lacking(spec: &BuildSpec) -> Vec<&'static str> {
         ("additional_contexts", !spec.additional_contexts.is_empty()),
         ("cache_to", !spec.cache_to.is_empty()),
         ("check", spec.check),
+        ("--debug", spec.keep_last_good),
         ("entitlements", !spec.entitlements.is_empty()),
         ("no_cache_filter", !spec.no_cache_filter.is_empty()),
         ("more than one of platforms", spec.platforms.len() > 1),

@@ -138,6 +138,49 @@ fn what_the_engines_api_is_too_old_for_is_refused_with_both_versions() {
     checks::nothing_is_there(&host);
 }
 
+fn every_other_verb_works_on_a_docker_engine() {
+    let file = "
+services:
+  web: { image: 'stand-in:1', command: [sh, -c, \"trap 'exit 3' TERM; echo begun; while :; do sleep 0.1; done\"] }
+  reads: { image: 'stand-in:1', command: [sh, -c, 'read line; echo got $$line'], stdin_open: true }
+";
+    let host = Host::with("verbs", file);
+    host.motet(&["up", "-d"]).success();
+    until("it has begun", || host.motet(&["logs", "web"]).stdout.contains("begun"));
+    assert!(host.motet(&["top", "web"]).success().stdout.contains("trap"), "its processes are listed");
+    assert!(host.motet(&["stats", "--no-stream"]).success().stdout.contains("verbs-web-1"));
+    host.motet(&["pause", "web"]).success();
+    assert_eq!(host.container("verbs-web-1")["State"], "paused");
+    host.motet(&["unpause", "web"]).success();
+    let before = host.ps();
+    host.motet(&["restart", "-t", "5", "web"]).success();
+    checks::same_containers(&before, &host.ps());
+    host.write("file", "text");
+    host.motet(&["cp", "file", "web:/tmp/file"]).success();
+    host.motet(&["cp", "web:/tmp/file", "back"]).success();
+    assert_eq!(std::fs::read_to_string(host.folder.join("back")).unwrap(), "text");
+    host.motet(&["commit", "web", "verbs-made:1"]).success();
+    let made = host.motet(&["container", "run", "--rm", "verbs-made:1", "cat", "/tmp/file"]).success();
+    assert_eq!(made.stdout, "text");
+    host.motet(&["image", "rm", "verbs-made:1"]).success();
+    host.motet(&["export", "-o", "out.tar", "web"]).success();
+    let mut names = tar::Archive::new(std::fs::File::open(host.folder.join("out.tar")).unwrap());
+    assert!(names.entries().unwrap().any(|entry| entry.unwrap().path().unwrap().ends_with("tmp/file")));
+    assert!(host.motet(&["images"]).success().stdout.contains("stand-in"));
+    assert!(host.motet(&["system", "df"]).success().stdout.contains("Images"));
+    let mut attach = host.command(&["attach", "reads"]);
+    let mut attach = attach.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut attach.stdin.take().unwrap(), b"a line\n").unwrap();
+    finish(attach, "attach");
+    until("the line is read", || host.motet(&["logs", "--no-log-prefix", "reads"]).stdout == "got a line\n");
+    let waiting = host.spawn(&["wait", "web"]);
+    host.motet(&["kill", "-s", "TERM", "web"]).success();
+    assert!(finish(waiting, "wait").stdout.contains('3'));
+    let events = host.motet(&["events", "--since", "1h", "--until", "0s", "--json"]).success().stdout;
+    let told = ["\"pause\"", "\"unpause\"", "\"commit\"", "\"die\""];
+    assert!(told.iter().all(|action| events.contains(action)), "{events}");
+}
+
 /// Docker Compose itself, where it is installed.
 fn docker_compose() -> Option<PathBuf> {
     let named = std::env::var_os("DOCKER_COMPOSE").map(PathBuf::from);
@@ -241,6 +284,7 @@ engines! {
         the_classic_builder_builds_and_names_the_line_that_fails,
         buildkit_is_given_folders_secrets_agents_and_a_dockerfile_that_is_no_file,
         what_the_engines_api_is_too_old_for_is_refused_with_both_versions,
+        every_other_verb_works_on_a_docker_engine,
         a_project_of_docker_compose_is_taken_over_without_being_made_again,
         docker_compose_takes_over_a_project_of_ours_without_making_it_again,
     ],

@@ -117,7 +117,7 @@ fn the_network_of_single_containers_and_that_of_another_service_can_be_joined() 
         "joined",
         "
 services:
-  plain: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: bridge, expose: ['80', '53/udp'] }
+  plain: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: bridge }
   friend: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: 'service:plain' }
   alone: { image: 'stand-in:1', command: sleep 1000, init: true, network_mode: none }
 ",

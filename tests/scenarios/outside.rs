@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::checks;
+use crate::support::engines::engines;
 use crate::support::host::{Host, Outcome, finish, lacks_root};
 
 /// A provider that keeps a diary, and gives what a file holds.
@@ -226,4 +227,15 @@ networks: { shared: { external: true, name: linked-shared } }
     host.motet(&["down"]).success();
     host.motet(&["container", "rm", "-f", "linked-other"]).success();
     host.motet(&["network", "rm", "linked-shared"]).success();
+}
+
+engines! {
+    embedded: [
+        a_provider_gives_its_dependants_variables_and_is_taken_down_with_the_project: "it was not tried on a Docker Engine yet",
+        a_provider_that_fails_or_is_not_there_fails_up_and_nothing_is_made: "it was not tried on a Docker Engine yet",
+        a_model_is_made_ready_by_dockers_runner_and_its_users_are_told_where_it_is: "it was not tried on a Docker Engine yet",
+        pre_start_runs_once_before_the_first_start_and_its_output_is_shown: "it was not tried on a Docker Engine yet",
+        a_pre_start_hook_that_fails_keeps_the_service_from_starting_and_leaves_nothing: "it was not tried on a Docker Engine yet",
+        an_external_link_names_a_container_of_another_project: "it was not tried on a Docker Engine yet",
+    ],
 }

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, finish, free_port, http, lacks_root, until};
 
 /// Debian's registry on a port of its own; it ends with this.
@@ -155,4 +156,15 @@ fn bridge_runs_a_transformation_over_the_model() {
     assert_eq!(list.trim(), "my-transform:1");
     let absent = host.motet(&["bridge", "convert", "-t", "127.0.0.1:9/none:1"]).failure();
     absent.names(&["127.0.0.1:9", "--transformation"]);
+}
+
+engines! {
+    embedded: [
+        bridge_runs_a_transformation_over_the_model: "it was not tried on a Docker Engine yet",
+    ],
+    neither: [
+        the_files_of_a_project_are_published_as_layers_under_names_that_tell_nothing,
+        publish_asks_before_it_shows_what_others_should_not_see,
+        what_others_could_not_use_is_not_published,
+    ],
 }

@@ -22,6 +22,7 @@ use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
+use orchestrator::engine::usage::DiskUsage;
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -30,7 +31,7 @@ use crate::docker::client::{Client, LOOK, escape, query, within};
 use crate::docker::credentials::Logins;
 use crate::docker::fault::Fault;
 use crate::docker::hub::SharedHub;
-use crate::docker::{acts, build, create, files, follow, images, logs, ports, resources, streams, summary};
+use crate::docker::{acts, build, create, files, follow, images, logs, ports, resources, streams, summary, usage};
 
 /// The engine over a Docker API.
 #[derive(Debug)]
@@ -349,6 +350,10 @@ impl Engine for Docker {
 
     async fn load_images(&self, archive: OwnedFd, progress: &ProgressSink) -> Result<Vec<ImageSummary>, EngineError> {
         images::load(&self.client, archive, progress).await.map_err(|fault| fault.at("load", "image archive"))
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, EngineError> {
+        usage::disk_usage(&self.client).await.map_err(|fault| fault.at("look at", "the disk"))
     }
 
     async fn list_images(&self) -> Result<Vec<ImageSummary>, EngineError> {

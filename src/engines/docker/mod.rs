@@ -22,6 +22,7 @@ mod streams;
 mod summary;
 mod tls;
 mod transport;
+mod usage;
 
 use std::sync::Arc;
 

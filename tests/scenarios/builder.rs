@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, finish, lacks_root};
 use crate::support::registry::Registry;
 
@@ -248,4 +249,17 @@ fn a_build_section_is_printed_as_a_bake_file_and_odd_flags_are_refused_by_name()
     assert_eq!(bake["target"]["app"]["args"]["A"], "b");
     assert_eq!(bake["target"]["app"]["tags"], serde_json::json!(["bake-app"]));
     host.motet(&["build", "--builder", "mine"]).failure().names(&["`mine`", "default"]);
+}
+
+engines! {
+    embedded: [
+        a_service_that_is_a_context_is_built_before_and_what_has_changed_in_it_arrives: "it is about the builder of our own runtime",
+        a_cache_at_a_registry_and_one_in_an_image_spare_another_machine_the_work: "it is about the builder of our own runtime",
+        what_was_built_goes_where_it_is_sent: "it is about the builder of our own runtime",
+        a_dockerfile_and_a_context_come_from_the_standard_input: "it is about the builder of our own runtime",
+        a_failed_step_opens_a_shell_in_what_there_was_before: "it is about the builder of our own runtime",
+        an_image_for_another_processor_is_copied_together_but_not_run: "it is about the builder of our own runtime",
+        images_go_through_skopeo_and_come_back_as_they_were: "it is about the builder of our own runtime",
+        a_build_section_is_printed_as_a_bake_file_and_odd_flags_are_refused_by_name: "it is about the builder of our own runtime",
+    ],
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, Outcome, finish, free_port, until};
 
 #[test]
@@ -189,4 +190,12 @@ impl Registry {
 fn digest(content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
     format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+engines! {
+    neither: [
+        origins_follow_env_files_overrides_and_variables_and_show_no_secret,
+        labels_of_files_count_in_hashes_and_container_names_keep_nothing_from_being_listed,
+        a_project_that_a_registry_holds_is_fetched_with_leave_and_pinned_by_its_digest,
+    ],
 }

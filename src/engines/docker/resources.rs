@@ -77,7 +77,7 @@ pub(crate) async fn keep_one(client: &Client, name: &str) -> Result<(), Fault> {
     let counts = count_endpoints(client).await?;
     found.sort_by_key(|network| {
         let id = network["Id"].as_str().unwrap_or_default();
-        (counts.get(id).is_none(), network["Created"].as_str().unwrap_or_default().to_owned(), id.to_owned())
+        (!counts.contains_key(id), network["Created"].as_str().unwrap_or_default().to_owned(), id.to_owned())
     });
     for other in found.iter().skip(1) {
         let path = format!("/networks/{}", other["Id"].as_str().unwrap_or_default());

@@ -24,8 +24,7 @@ use runtime::Runtime;
 use runtime::container::list::Container;
 use runtime::container::remove::{RemoveError, RemoveRequest};
 use runtime::container::{create, kill, list, remove, rename, signal, start, stop};
-use runtime::network::{self, NetworkError, NetworkRequest, Pool, ports};
-use runtime::state::network::NetworkRecord;
+use runtime::network::{self, NetworkError, ports};
 use runtime::state::record::{self, RecordError};
 use runtime::volume::{self, VolumeRequest};
 use serde_json::Value;
@@ -33,8 +32,8 @@ use tokio::sync::mpsc;
 
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
-    EmbeddedOptions, acts, attach, build, cache, describe, enter, errors, files, follow, images, picture, request,
-    surroundings, usage,
+    EmbeddedOptions, acts, asked_network, attach, build, cache, describe, enter, errors, files, follow, images,
+    picture, request, surroundings, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -79,45 +78,6 @@ fn networks(rt: &Runtime, labels: &[String]) -> Result<Networks, EngineError> {
 pub(crate) fn signal_number(name: &str, text: &str) -> Result<i32, EngineError> {
     signal::parse(text)
         .map_err(|error| EngineError::new(ErrorKind::Unsupported, errors::container(name), error.to_string()))
-}
-
-/// Addresses are given out by ourselves alone.
-fn check_addresses(spec: &NetworkSpec) -> Result<(), EngineError> {
-    let problem = match (spec.ipam_driver.as_deref(), spec.ipam_options.keys().next()) {
-        (Some(driver), _) if !matches!(driver, "" | "default") => {
-            format!("there is no driver `{driver}` that gives out addresses, only `default`")
-        }
-        (_, Some(option)) => format!("the driver that gives out addresses has no option `{option}`"),
-        (_, None) => return Ok(()),
-    };
-    let message = format!("cannot create network `{}`: {problem}", spec.name);
-    Err(EngineError::new(ErrorKind::Unsupported, format!("network `{}`", spec.name), message))
-}
-
-fn network_request(spec: &NetworkSpec) -> NetworkRequest {
-    let pool = |pool: &orchestrator::engine::network::AddressPool| Pool {
-        subnet: pool.subnet.clone(),
-        range: pool.ip_range.clone(),
-        gateway: pool.gateway.clone(),
-        reserved: pool.aux_addresses.values().cloned().collect(),
-    };
-    NetworkRequest {
-        name: spec.name.clone(),
-        driver: spec.driver.clone().unwrap_or_default(),
-        options: spec.driver_opts.clone(),
-        pools: spec.pools.iter().map(pool).collect(),
-        internal: spec.internal,
-        attachable: spec.attachable,
-        ipv4: spec.ipv4,
-        ipv6: spec.ipv6,
-        labels: spec.labels.clone(),
-        owner: None,
-    }
-}
-
-/// The network that a request lost its name to is the one asked for when it bears the same labels.
-fn is_same(found: &NetworkRecord, request: &NetworkRequest) -> bool {
-    request.labels.iter().all(|(key, value)| found.labels.get(key) == Some(value))
 }
 
 #[async_trait]
@@ -345,15 +305,15 @@ impl Engine for Embedded {
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
-        check_addresses(spec)?;
-        let request = network_request(spec);
+        asked_network::check_addresses(spec)?;
+        let request = asked_network::network_request(spec);
         blocking(&self.rt, move |rt| {
             let failed = |error: NetworkError| errors::network(&request.name, "create", &error);
             match network::create(rt, &request) {
                 Ok(_) => Ok(()),
                 Err(error @ NetworkError::NameTaken { .. }) => {
                     match network::find(rt, &request.name).map_err(failed)? {
-                        Some(found) if is_same(&found, &request) => Ok(()),
+                        Some(found) if asked_network::is_same(&found, &request) => Ok(()),
                         Some(_) | None => Err(failed(error)),
                     }
                 }

@@ -1,6 +1,7 @@
 //! The Engine over the embedded runtime: our words for its, and back.
 
 mod acts;
+mod asked_network;
 mod attach;
 mod build;
 mod cache;

@@ -45,6 +45,7 @@ mod scenarios {
     pub mod wrong_input;
 }
 
+mod benches;
 mod cli_help;
 mod examples;
 mod readme;

@@ -1,0 +1,1 @@
+"""What every case of the benchmark uses: paired runs, peers, images, the table."""

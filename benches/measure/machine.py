@@ -19,7 +19,7 @@ class Machine:
 
     def __init__(self, root, scratch, motet, install, say):
         self.root, self.scratch, self.motet, self.say = root, scratch, motet, say
-        self.missing, self.daemon, self.registry = [], None, None
+        self.missing, self.daemon, self.registry, self.forward = [], None, None, "ACCEPT"
         self.environment = dict(os.environ, MOTET_ROOT=str(scratch / "motet"), DOCKER_BUILDKIT="1", COMPOSE_BAKE="false")
         if install:
             self.install()
@@ -81,6 +81,8 @@ class Machine:
         self.environment["DOCKER_HOST"] = f"unix://{folder}/docker.sock"
         command = ["dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec", "--pidfile", folder / "pid"]
         command += ["-H", self.environment["DOCKER_HOST"]]
+        policy = subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True).stdout
+        self.forward = "DROP" if "-P FORWARD DROP" in policy else "ACCEPT"
         log = (folder / "log").open("w")
         self.daemon = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
         for _ in range(300):
@@ -150,8 +152,15 @@ class Machine:
                 child.terminate()
                 child.wait()
         if self.daemon:
-            # What the engine of our own made on the host, and nobody else's: it was started because none ran.
-            subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True)
+            self.forget_engine()
+
+    def forget_engine(self):
+        """Takes away what the engine of our own left on the host: it was started because none ran."""
+        subprocess.run(["ip", "link", "delete", "docker0"], capture_output=True)
+        saved = subprocess.run(["iptables-save"], capture_output=True, text=True).stdout.splitlines()
+        kept = [line for line in saved if "docker" not in line.lower()]
+        rules = "\n".join(line.replace(":FORWARD DROP", f":FORWARD {self.forward}") for line in kept) + "\n"
+        subprocess.run(["iptables-restore"], input=rules, capture_output=True, text=True)
 
 
 def memory(processes):

@@ -40,7 +40,11 @@ fn keep(args: &[OsString]) -> i32 {
     let layout = Layout { lib: PathBuf::from(lib), run: PathBuf::from(run) };
     let rt = Runtime { layout: layout.into(), registry: std::sync::Arc::default() };
     let (code, removes) = run::keep(&rt, id, act, ready);
-    if removes && let Err(error) = remove::remove(&rt, id, RemoveRequest { force: false, volumes: true }) {
+    // Whoever waited for the end may have been faster.
+    if removes
+        && let Err(error) = remove::remove(&rt, id, RemoveRequest { force: false, volumes: true })
+        && rt.layout.bundle(id).lib.is_dir()
+    {
         tracing::error!(error = &error as &dyn std::error::Error, "cannot remove the container");
     }
     code

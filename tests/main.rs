@@ -40,6 +40,7 @@ mod scenarios {
     pub mod publish;
     pub mod restart;
     pub mod run;
+    pub mod soak;
     pub mod up;
     pub mod watch;
     pub mod wrong_input;

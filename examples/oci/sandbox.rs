@@ -58,6 +58,7 @@ pub(crate) fn of(config: &Config, bundle: &Path, mount_point: PathBuf) -> Result
         sysctls: linux.sysctl.clone(),
         oom_score_adj: process.oom_score_adj,
         init: false,
+        outlives_parent: false,
         shm_size,
         shared_memory_of: None,
         cgroup: None,

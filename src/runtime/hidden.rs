@@ -12,7 +12,8 @@ use crate::Runtime;
 use crate::build::step::run_step_main;
 use crate::container::exec::{self, ExecFailure, ExecOrder};
 use crate::container::remove::{self, RemoveRequest};
-use crate::keeper::{diary, run};
+use crate::keeper::diary;
+use crate::keeper::succession::{self, Beginning, Orders};
 use crate::sandbox::join::{self, Target};
 use crate::sandbox::launch::{LaunchError, Stdio};
 use crate::state::layout::Layout;
@@ -31,23 +32,28 @@ pub fn hidden(args: &[OsString]) -> Option<i32> {
     }
 }
 
-/// `__keep LIB RUN ID`; standard input is the lock of the act of starting, standard output the pipe to who started us,
-/// standard error the keeper's log.
+/// `__keep LIB RUN ID start|adopt`; standard input is the lock of the act of starting, standard output the pipe to who
+/// started us, standard error the keeper's log.
 fn keep(args: &[OsString]) -> i32 {
-    let [lib, run, id] = args else { return 125 };
+    let [lib, run, id, beginning] = args else { return 125 };
+    let beginning = match beginning.to_str() {
+        Some("start") => Beginning::Start,
+        Some("adopt") => Beginning::Adopt,
+        Some(_) | None => return 125,
+    };
     let (Some(id), Ok((act, ready))) = (id.to_str(), detach()) else { return 125 };
     diary::begin();
     let layout = Layout { lib: PathBuf::from(lib), run: PathBuf::from(run) };
     let rt = Runtime { layout: layout.into(), registry: std::sync::Arc::default() };
-    let (code, removes) = run::keep(&rt, id, act, ready);
-    // Whoever waited for the end may have been faster.
-    if removes
-        && let Err(error) = remove::remove(&rt, id, RemoveRequest { force: false, volumes: true })
-        && rt.layout.bundle(id).lib.is_dir()
-    {
-        tracing::error!(error = &error as &dyn std::error::Error, "cannot remove the container");
-    }
-    code
+    let remove = || {
+        // Whoever waited for the end may have been faster.
+        if let Err(error) = remove::remove(&rt, id, RemoveRequest { force: false, volumes: true })
+            && rt.layout.bundle(id).lib.is_dir()
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot remove the container");
+        }
+    };
+    succession::keep(&rt, id, beginning, Orders { act, ready }, &remove)
 }
 
 /// Leaves the terminal's session, so that no key press there reaches us, and takes the lock from standard input

@@ -23,14 +23,32 @@ pub fn of(root: &Path) -> Vec<String> {
 /// Ends by force whatever a failed scenario left.
 pub fn force_away(root: &Path) {
     let name = root.to_string_lossy().into_owned();
-    for pid in processes(&name) {
-        if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    // Keepers and their guards replace each other, and a container goes on without either.
+    for signal in [rustix::process::Signal::STOP, rustix::process::Signal::KILL] {
+        for pid in processes(&name).into_iter().chain(programs(root)) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                let _ = rustix::process::kill_process(pid, signal);
+            }
         }
     }
     for mount in mounts(&name).iter().rev() {
         let _ = rustix::mount::unmount(mount.as_str(), rustix::mount::UnmountFlags::DETACH);
     }
+}
+
+/// First processes of the containers that still run.
+fn programs(root: &Path) -> Vec<i32> {
+    let containers = std::fs::read_dir(root.join("lib/containers")).into_iter().flatten().flatten();
+    let pid = |entry: std::fs::DirEntry| {
+        let text = std::fs::read(entry.path().join("status.json")).ok()?;
+        let status: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let init = status.pointer("/status/Running/init").or_else(|| status.pointer("/status/Paused/init"))?;
+        let pid = i32::try_from(init["pid"].as_i64()?).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let start_time = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.to_owned();
+        (start_time == init["start_time"].to_string()).then_some(pid)
+    };
+    containers.filter_map(pid).collect()
 }
 
 /// Keepers and commands that name the root in their arguments; the test itself is none of them.

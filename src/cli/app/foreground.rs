@@ -1,6 +1,8 @@
 //! A container's own program in front of the person: joined before it starts, so that no byte is lost, signals passed
 //! on, its exit code returned. What `run`, `attach` and `start --attach` share.
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use orchestrator::engine::Engine;
@@ -30,6 +32,10 @@ pub(crate) struct Foreground {
     pub(crate) forward_signals: bool,
     /// The bytes that detach when typed in a row.
     pub(crate) detach_keys: Vec<u8>,
+    /// What the program writes to its standard output is not shown.
+    pub(crate) hides_stdout: bool,
+    /// What it writes to its standard error is not shown.
+    pub(crate) hides_stderr: bool,
 }
 
 /// How it ended.
@@ -61,10 +67,17 @@ pub(crate) async fn stay(engine: &Arc<dyn Engine>, id: &ContainerId, how: &Foreg
     }
     let Streams { stdin, stdout, stderr, size, raw } = Streams::of_process(how.tty)?;
     let (ready, mut is_ready) = channel(1);
+    let shown = |output: OwnedFd, is_hidden: bool| {
+        if !is_hidden {
+            return Ok(output);
+        }
+        let nowhere = File::options().write(true).open("/dev/null");
+        nowhere.map(OwnedFd::from).map_err(|error| unable("open `/dev/null`", &error))
+    };
     let io = AttachIo {
         stdin: how.stdin.then_some(stdin),
-        stdout,
-        stderr,
+        stdout: shown(stdout, how.hides_stdout)?,
+        stderr: shown(stderr, how.hides_stderr)?,
         size,
         detach_keys: how.detach_keys.clone(),
         replay: false,

@@ -47,6 +47,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         start: false,
         forward_signals: args.sig_proxy.unwrap_or(true),
         detach_keys: args.detach_keys.to_vec(),
+        ..Foreground::default()
     };
     stay(&engine, &container.id, &how).await?.into_result()
 }

@@ -155,7 +155,8 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         app.printer.data(&made.name);
         return Ok(());
     }
-    let how = Foreground { tty, stdin, start: true, forward_signals: true, detach_keys: DETACH_KEYS.to_vec() };
+    let detach_keys = DETACH_KEYS.to_vec();
+    let how = Foreground { tty, stdin, start: true, forward_signals: true, detach_keys, ..Foreground::default() };
     let ended = stay(&engine, &made.id, &how).await;
     if args.rm && !matches!(ended, Ok(Ended::Detached)) {
         // The engine does it too, where it can: then there is nothing left to remove.

@@ -138,11 +138,13 @@ pub(crate) fn start(name: &str, source: &StartError) -> EngineError {
                 FailureKind::Unsupported => ErrorKind::Unsupported,
                 FailureKind::Denied => ErrorKind::Denied,
                 FailureKind::Failed if failure.exit_code == 127 => ErrorKind::NotFound,
+                // The program itself may not be run: no privilege of ours would help.
+                FailureKind::Failed if failure.exit_code == 126 => ErrorKind::Denied,
                 FailureKind::Failed => ErrorKind::Failed,
             };
             let mut error = EngineError::new(kind, container(name), failure.message.clone());
             error.hints = failure.hints.clone();
-            if kind == ErrorKind::Denied { denied(error) } else { error }
+            if failure.kind == FailureKind::Denied { denied(error) } else { error }
         }
         StartError::Record(_) | StartError::Keeper { .. } | StartError::Died { .. } => {
             error(ErrorKind::Failed, container(name), "start", source)

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use orchestrator::engine::container::{ContainerState, ContainerSummary};
-use orchestrator::engine::error::EngineError;
+use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::log::{LogLine, LogQuery, LogStream};
 use runtime::Runtime;
 use runtime::container::list::{self, Container};
@@ -197,8 +197,15 @@ async fn look(
 /// Sends log lines in order.
 pub(crate) async fn logs(rt: &Runtime, id: String, query: LogQuery) -> Result<mpsc::Receiver<LogLine>, EngineError> {
     let wanted = id.clone();
-    engine::blocking(rt, move |rt| list::find(rt, &wanted).map(|_| ()).map_err(|error| errors::find(&wanted, &error)))
-        .await?;
+    engine::blocking(rt, move |rt| match list::find(rt, &wanted) {
+        Ok(container) if container.record.log.disabled => {
+            let why = "its logging driver is `none`: nothing that it writes is kept to be read".to_owned();
+            Err(EngineError::new(ErrorKind::Unsupported, errors::container(&container.record.name), why))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(errors::find(&wanted, &error)),
+    })
+    .await?;
     let (notify, tell) = notifier();
     let failed = |error: &std::io::Error| errors::kernel(errors::container(&id), "read the log of", error);
     let subscription = match query.follow {

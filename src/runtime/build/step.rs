@@ -182,6 +182,7 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
         sysctls: BTreeMap::new(),
         oom_score_adj: None,
         init: false,
+        outlives_parent: false,
         shm_size: order.shm_size,
         shared_memory_of: None,
         cgroup: None,

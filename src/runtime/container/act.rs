@@ -40,12 +40,28 @@ pub enum ActError {
 /// Asks a container's keeper; `None`: it has none.
 pub(super) fn ask(rt: &Runtime, name: &str, act: &'static str, request: &Request) -> Result<Option<()>, ActError> {
     let id = list::find_id(rt, name)?;
-    match control::ask(&rt.layout.bundle(&id), request) {
+    match ask_keeper(rt, &id, request)? {
         Ok(Some(Reply::Done)) => Ok(Some(())),
         Ok(Some(Reply::Failed { message })) => Err(ActError::Failed { act, name: name.into(), message }),
         Ok(Some(Reply::Unsupported { message: why })) => Err(ActError::Unsupported { act, name: name.into(), why }),
         Ok(None) => Ok(None),
         Err(source) => Err(ActError::Io { act, name: name.into(), source }),
+    }
+}
+
+/// Asks a container's keeper; one that is gone has a successor by then. `None`: it has none, since it does not run.
+pub(super) fn ask_keeper(rt: &Runtime, id: &str, request: &Request) -> Result<io::Result<Option<Reply>>, FindError> {
+    let bundle = rt.layout.bundle(id);
+    match control::ask(&bundle, request) {
+        Ok(None) => {}
+        answer => return Ok(answer),
+    }
+    // Reading it sees to it that one who runs has a keeper.
+    match list::read(rt, id)?.map(|container| container.status.status) {
+        Some(Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. }) => {
+            Ok(control::ask(&bundle, request))
+        }
+        Some(Status::Created | Status::Exited { .. } | Status::Dead { .. }) | None => Ok(Ok(None)),
     }
 }
 

@@ -159,7 +159,7 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
 }
 
 /// Returns 64 random hex digits; never all of the first twelve decimal, as they may serve as a host name.
-fn new_id() -> Result<String, CreateError> {
+pub(super) fn new_id() -> Result<String, CreateError> {
     let error = |source| CreateError::Io { act: "read", path: "/dev/urandom".into(), source };
     let mut bytes = [0_u8; 32];
     loop {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Child;
+use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags};
 use rustix::pty::OpenptFlags;
@@ -12,10 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Runtime;
 use crate::cgroup::group::Group;
+use crate::container::create;
 use crate::container::list::{self, FindError};
 use crate::keeper::spec;
 use crate::sandbox::capabilities::{self, UnknownCapability};
-use crate::state::container::{ProcessRecord, SeccompRecord, Status};
+use crate::state::container::{ContainerRecord, ProcessRecord, SeccompRecord, Status};
+use crate::state::layout::Layout;
+use crate::state::occurrence;
 use crate::state::process::ProcessId;
 use crate::sys::self_exe;
 
@@ -93,12 +97,16 @@ pub struct Execution {
     name: String,
     child: Child,
     order: File,
+    layout: Arc<Layout>,
+    container: Box<ContainerRecord>,
+    id: String,
 }
 
 /// Starts a program in a running container.
 pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -> Result<Execution, ExecError> {
     let container = list::find(rt, name)?;
     let record = container.record;
+    let told = Box::new(record.clone());
     let init = match container.status.status {
         Status::Running { init, .. } => init,
         Status::Paused { .. } => return Err(ExecError::Paused { name: record.name }),
@@ -128,7 +136,12 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
     };
     let failed = |source| ExecError::Io { name: record.name.clone(), source };
     let (child, order) = spawn(&order, stdio).map_err(failed)?;
-    Ok(Execution { name: record.name, child, order })
+    let id = create::new_id().map_err(|error| failed(io::Error::other(error)))?;
+    let words = request.args.join(" ");
+    for action in [format!("exec_create: {words}"), format!("exec_start: {words}")] {
+        occurrence::of_container(&rt.layout, &told, &action, &[("execID", id.clone())]);
+    }
+    Ok(Execution { name: record.name, child, order, layout: Arc::clone(&rt.layout), container: told, id })
 }
 
 fn spawn(order: &ExecOrder, stdio: ExecStdio) -> io::Result<(Child, File)> {
@@ -161,7 +174,10 @@ impl Execution {
             return Err(ExecError::Program { message, exit_code });
         }
         use std::os::unix::process::ExitStatusExt as _;
-        Ok(status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255))
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
+        let more = [("execID", self.id), ("exitCode", code.to_string())];
+        occurrence::of_container(&self.layout, &self.container, "exec_die", &more);
+        Ok(code)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::io;
 
 use crate::Runtime;
+use crate::container::act;
 use crate::container::list::{self, FindError};
-use crate::keeper::control::{self, Reply, Request};
+use crate::keeper::control::{Reply, Request};
 
 /// Why a container could not be sent a signal.
 #[derive(Debug, thiserror::Error)]
@@ -27,15 +28,12 @@ pub enum KillError {
 /// Sends a signal. SIGKILL and the container's own stop signal end it for good: it is not started again.
 pub fn kill(rt: &Runtime, name: &str, signal: i32) -> Result<(), KillError> {
     let id = list::find_id(rt, name)?;
-    match control::ask(&rt.layout.bundle(&id), &Request::Signal { signal }) {
+    match act::ask_keeper(rt, &id, &Request::Signal { signal })? {
         Ok(Some(Reply::Done)) => Ok(()),
         Ok(Some(Reply::Failed { message } | Reply::Unsupported { message })) => {
             Err(KillError::Failed { name: name.into(), message })
         }
-        Ok(None) => {
-            list::read(rt, &id)?;
-            Err(KillError::NotRunning { name: name.into() })
-        }
+        Ok(None) => Err(KillError::NotRunning { name: name.into() }),
         Err(source) => Err(KillError::Ask { name: name.into(), source }),
     }
 }

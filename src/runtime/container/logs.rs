@@ -342,7 +342,7 @@ mod tests {
     use crate::state::container::LogRecord;
 
     fn writer(folder: &Path, max_size: Option<u64>) -> LogWriter {
-        LogWriter::open(folder, &LogRecord { disabled: false, max_size, max_files: 100 }).unwrap()
+        LogWriter::open_in(folder, &LogRecord { disabled: false, max_size, max_files: 100 })
     }
 
     fn at(seconds: u64) -> SystemTime {

@@ -1,23 +1,18 @@
 //! Mends what a killed keeper, a killed command or a reboot has left behind.
 
 use std::error::Error;
-use std::os::fd::AsFd as _;
-
-use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::Runtime;
 use crate::cgroup::group::Group;
-use crate::container::names;
+use crate::container::{names, start};
+use crate::keeper::ready::Ready;
 use crate::keeper::spec;
 use crate::network::{self, ports};
-use crate::state::container::{ContainerRecord, Status, StatusRecord};
+use crate::state::container::{ContainerRecord, RestartRecord, Status, StatusRecord};
 use crate::state::process::{ProcessId, boot_id};
 use crate::state::record::{self, RecordError};
 
-/// Exit code of a container that was killed together with its keeper.
-const KILLED: i32 = 137;
-/// Exit code of a container of which nobody knows how it ended: the machine went down.
+/// Exit code of a container of which nobody knows how it ended: the machine went down, or all that watched it was killed.
 const UNKNOWN: i32 = 255;
 
 /// Why a container could not be mended.
@@ -44,7 +39,8 @@ fn needs_keeper(status: &Status) -> bool {
     }
 }
 
-/// Returns what a container is really doing: when its keeper is gone, so is it, by our hand if need be.
+/// Returns what a container is really doing. When its keeper is gone with its guard, another takes it over, and where
+/// there is nothing to keep any more, what is left is cleared away.
 pub fn repair(rt: &Runtime, container: &ContainerRecord, status: StatusRecord) -> Result<StatusRecord, RepairError> {
     if !needs_keeper(&status.status) {
         return Ok(status);
@@ -55,26 +51,25 @@ pub fn repair(rt: &Runtime, container: &ContainerRecord, status: StatusRecord) -
     }
     let bundle = rt.layout.bundle(&container.id);
     let failed = |source| RepairError { name: container.name.clone(), source };
-    // Whoever holds it is the keeper that begins or ends, or mends it already.
-    let Some(_lock) = record::try_lock(&bundle.lock()).map_err(failed)? else {
-        return Ok(record::read(&bundle.status()).map_err(failed)?.unwrap_or(status));
+    let now = || -> Result<Option<StatusRecord>, RepairError> { record::read(&bundle.status()).map_err(failed) };
+    // Whoever holds it is the keeper or guard that begins, ends or is about to be replaced, or mends it already.
+    let Some(lock) = record::try_lock(&bundle.lock()).map_err(failed)? else {
+        return Ok(now()?.unwrap_or(status));
     };
-    let status: StatusRecord = record::read(&bundle.status()).map_err(failed)?.unwrap_or(status);
+    let status = now()?.unwrap_or(status);
     if !needs_keeper(&status.status) {
         return Ok(status);
     }
-    let is_same_boot = status.boot == boot;
-    if is_same_boot && let Status::Running { init, .. } | Status::Paused { init, .. } = &status.status {
-        kill(*init);
+    if status.boot == boot && goes_on(container, &status.status) {
+        drop(lock);
+        return Ok(adopt(rt, container).map_err(failed)?.unwrap_or(status));
     }
     clear_away(rt, &container.id);
-    let now = u64::try_from(crate::keeper::stdio::now().as_millis()).unwrap_or(u64::MAX);
+    let at_now = u64::try_from(crate::keeper::stdio::now().as_millis()).unwrap_or(u64::MAX);
     let (exit_code, at_ms, since_ms) = match status.status {
         Status::Restarting { exit_code, at_ms, .. } => (exit_code, at_ms, at_ms),
-        Status::Running { since_ms, .. } | Status::Paused { since_ms, .. } => {
-            (if is_same_boot { KILLED } else { UNKNOWN }, now, since_ms)
-        }
-        Status::Created | Status::Exited { .. } | Status::Dead { .. } => (UNKNOWN, now, now),
+        Status::Running { since_ms, .. } | Status::Paused { since_ms, .. } => (UNKNOWN, at_now, since_ms),
+        Status::Created | Status::Exited { .. } | Status::Dead { .. } => (UNKNOWN, at_now, at_now),
     };
     let mended = StatusRecord {
         status: Status::Exited { exit_code, at_ms, since_ms, out_of_memory: false },
@@ -88,18 +83,29 @@ pub fn repair(rt: &Runtime, container: &ContainerRecord, status: StatusRecord) -
     Ok(mended)
 }
 
-/// Kills a process 1 that has outlived its keeper, and waits for its end.
-fn kill(init: ProcessId) {
-    let Some(pid) = Pid::from_raw(init.pid) else { return };
-    let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
-    // After it is held by descriptor: the number can't be another's any more.
-    if !init.is_alive() {
-        return;
+/// Says whether there is something to keep: a program that runs, or one that is to be started again.
+fn goes_on(container: &ContainerRecord, status: &Status) -> bool {
+    match status {
+        Status::Running { init, .. } | Status::Paused { init, .. } if init.is_alive() => true,
+        Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => {
+            container.restart != RestartRecord::No
+        }
+        Status::Created | Status::Exited { .. } | Status::Dead { .. } => false,
     }
-    let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
-    let mut fds = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
-    let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-    let _ = rustix::event::poll(&mut fds, Some(&limit));
+}
+
+/// Starts another keeper for a container whose own is gone, and returns what it has found; `None`: somebody is at work on
+/// the container just now.
+fn adopt(rt: &Runtime, container: &ContainerRecord) -> Result<Option<StatusRecord>, RecordError> {
+    let bundle = rt.layout.bundle(&container.id);
+    let Some(act) = record::try_lock(&bundle.act_lock())? else { return Ok(None) };
+    match start::keep(rt, &container.id, "adopt", act) {
+        Ok(Some(Ready::Running)) => tracing::info!(container = container.name, "its keeper was killed: has another"),
+        Ok(Some(Ready::Failed(failure))) => tracing::error!(container = container.name, "{failure}"),
+        Ok(None) => tracing::error!(container = container.name, "its new keeper ended at once"),
+        Err(error) => tracing::error!(container = container.name, %error, "cannot start another keeper"),
+    }
+    record::read(&bundle.status())
 }
 
 /// Clears away all that a container may have on the host while it runs. Idempotent; goes on past errors.

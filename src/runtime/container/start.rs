@@ -44,19 +44,28 @@ pub fn start(rt: &Runtime, name: &str) -> Result<(), StartError> {
     let act = record::lock(&bundle.act_lock()).map_err(|error| gone(error, name))?;
     let container = list::read(rt, &id)?.ok_or_else(|| FindError::NotFound { name: name.into() })?;
     match container.status.status {
-        Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => return Ok(()),
+        Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => {
+            drop(act);
+            // Without the lock: if its keeper is gone, another takes it for its beginning.
+            list::read(rt, &id)?;
+            return Ok(());
+        }
         Status::Created | Status::Exited { .. } | Status::Dead { .. } => {}
     }
     let name = container.record.name;
-    let mut told = String::new();
-    spawn(rt, &id, act)
-        .and_then(|mut ready| ready.read_to_string(&mut told))
-        .map_err(|source| StartError::Keeper { name: name.clone(), source })?;
-    match serde_json::from_str(&told) {
-        Ok(Ready::Running) => Ok(()),
-        Ok(Ready::Failed(failure)) => Err(failure.into()),
-        Err(_) => Err(StartError::Died { name, log: bundle.keeper_log() }),
+    match keep(rt, &id, "start", act).map_err(|source| StartError::Keeper { name: name.clone(), source })? {
+        Some(Ready::Running) => Ok(()),
+        Some(Ready::Failed(failure)) => Err(failure.into()),
+        None => Err(StartError::Died { name, log: bundle.keeper_log() }),
     }
+}
+
+/// Starts a keeper that starts the container (`start`) or takes it over from one that is gone (`adopt`), and waits until
+/// it tells how that went; `None`: it ended before it could.
+pub(super) fn keep(rt: &Runtime, id: &str, beginning: &str, act: Lock) -> io::Result<Option<Ready>> {
+    let mut told = String::new();
+    spawn(rt, id, beginning, act)?.read_to_string(&mut told)?;
+    Ok(serde_json::from_str(&told).ok())
 }
 
 /// The lock's folder vanishes with its container.
@@ -73,12 +82,12 @@ fn gone(error: RecordError, name: &str) -> StartError {
 ///
 /// The keeper holds the act's lock until the start has succeeded or failed, also when we are killed meanwhile: nobody
 /// starts or removes a container of which a keeper is about to make a running one.
-fn spawn(rt: &Runtime, id: &str, act: Lock) -> io::Result<File> {
+fn spawn(rt: &Runtime, id: &str, beginning: &str, act: Lock) -> io::Result<File> {
     let text = |path: &std::path::Path| path.to_str().map(ToOwned::to_owned).ok_or(io::ErrorKind::InvalidFilename);
     let (lib, run) = (text(&rt.layout.lib)?, text(&rt.layout.run)?);
     let log = OpenOptions::new().create(true).append(true).open(rt.layout.bundle(id).keeper_log())?;
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let keeper = self_exe::command(&["__keep", &lib, &run, id])
+    let keeper = self_exe::command(&["__keep", &lib, &run, id, beginning])
         .stdin(Stdio::from(act.file))
         .stdout(Stdio::from(write))
         .stderr(Stdio::from(log))

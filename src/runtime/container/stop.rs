@@ -3,8 +3,9 @@
 use std::io;
 
 use crate::Runtime;
+use crate::container::act;
 use crate::container::list::{self, FindError};
-use crate::keeper::control::{self, Reply, Request};
+use crate::keeper::control::{Reply, Request};
 
 /// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,13 +36,13 @@ pub enum StopError {
 pub fn stop(rt: &Runtime, name: &str, request: StopRequest) -> Result<(), StopError> {
     let id = list::find_id(rt, name)?;
     let message = Request::Stop { signal: request.signal, grace_ms: request.grace_ms };
-    match control::ask(&rt.layout.bundle(&id), &message) {
+    match act::ask_keeper(rt, &id, &message)? {
         Ok(Some(Reply::Done)) => Ok(()),
         Ok(Some(Reply::Failed { message } | Reply::Unsupported { message })) => {
             Err(StopError::Failed { name: name.into(), message })
         }
-        // No keeper: it does not run, or reading it mends what a killed one has left.
-        Ok(None) => list::read(rt, &id).map(|_| ()).map_err(StopError::Find),
+        // No keeper: it does not run.
+        Ok(None) => Ok(()),
         Err(source) => Err(StopError::Ask { name: name.into(), source }),
     }
 }

@@ -25,7 +25,7 @@ impl Keeper<'_> {
             Ok(mut joint) => {
                 if replay {
                     for stream in [Stream::Stdout, Stream::Stderr] {
-                        joint.send(stream, self.log.begun(stream));
+                        joint.send(stream, self.log.waiting(stream));
                     }
                 }
                 joint.flush();

@@ -8,11 +8,14 @@ use rustix::process::{Signal, WaitId, WaitIdOptions};
 use crate::cgroup::group::Group;
 use crate::keeper::control::Reply;
 use crate::keeper::health::Outcome;
-use crate::keeper::launch;
+use crate::keeper::launch::{self, Ending};
+use crate::keeper::log::Stream;
 use crate::keeper::machine::{Action, Event, Phase};
 use crate::keeper::probe;
 use crate::keeper::ready::StartFailure;
 use crate::keeper::run::{Keeper, millis, now_ms};
+use crate::keeper::stdio::{self, Streams};
+use crate::sandbox::launch::Born;
 use crate::state::container::{ContainerRecord, HealthRecord, NamespaceRecord, Status, StatusRecord, VERSION};
 use crate::state::occurrence;
 use crate::state::record;
@@ -21,18 +24,43 @@ impl Keeper<'_> {
     pub(super) fn on_exit(&mut self) {
         let Some(run) = &self.run else { return };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let exit_code = match rustix::process::waitid(WaitId::PidFd(run.pidfd.as_fd()), options) {
-            Ok(None) => return,
-            Ok(Some(status)) => {
-                status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(255)
-            }
-            Err(error) => {
-                tracing::error!(%error, "cannot wait for the container's process");
+        let exit_code = match run.ending {
+            Ending::Child => match rustix::process::waitid(WaitId::PidFd(run.pidfd.as_fd()), options) {
+                Ok(None) => return,
+                Ok(Some(status)) => {
+                    status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(255)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot wait for the container's process");
+                    255
+                }
+            },
+            Ending::Told => return,
+            Ending::Seen => crate::sys::process::code_of_ended(run.pidfd.as_fd(), run.init.pid).unwrap_or_else(|| {
+                tracing::warn!("nobody knows how the program ended");
                 255
-            }
+            }),
         };
-        let Some(mut run) = self.run.take() else { return };
         self.at_ms = now_ms();
+        let oom_kills = self.held.group.as_ref().map_or(0, Group::oom_kills);
+        let out_of_memory = oom_kills > run.oom_kills;
+        self.ended(exit_code, out_of_memory);
+    }
+
+    /// Takes what the guard tells.
+    pub(super) fn on_told(&mut self) {
+        let pid = self.run.as_ref().map_or(0, |run| run.init.pid);
+        let Some(exit_code) = self.shared.end_of(pid) else { return };
+        let Some(run) = self.run.as_ref().filter(|run| run.ending == Ending::Told) else { return };
+        self.at_ms = now_ms();
+        let oom_kills = self.held.group.as_ref().map_or(0, Group::oom_kills);
+        let out_of_memory = oom_kills > run.oom_kills;
+        self.ended(exit_code, out_of_memory);
+    }
+
+    /// Does all that is to be done when the program has ended.
+    pub(super) fn ended(&mut self, exit_code: i32, out_of_memory: bool) {
+        let mut run = self.run.take();
         if let Some(probe) = self.probe.take() {
             probe.abort();
         }
@@ -40,10 +68,15 @@ impl Keeper<'_> {
         if self.record.namespaces.pid != NamespaceRecord::Private {
             self.kill_group();
         }
-        let drained = run.streams.drain(&mut self.log, &mut self.joints);
-        self.check_log(drained);
-        let oom_kills = self.held.group.as_ref().map_or(0, Group::oom_kills);
-        let out_of_memory = oom_kills > run.oom_kills;
+        if let Some(run) = &mut run {
+            let drained = run.streams.drain(&mut self.log, &mut self.joints);
+            self.check_log(drained);
+        }
+        // What an earlier keeper has left of a stream that was not found again.
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let rest = self.log.end(stream, stdio::now());
+            self.check_log(rest);
+        }
         if out_of_memory {
             self.tell("oom", &[]);
         }
@@ -54,7 +87,7 @@ impl Keeper<'_> {
             self.tell("stop", &[]);
         }
         match &mut self.place {
-            Some(place) if is_again => place.names = run.names.take(),
+            Some(place) if is_again => place.names = run.as_mut().and_then(|run| run.names.take()),
             Some(_) | None => self.place = None,
         }
         drop(run);
@@ -144,7 +177,8 @@ impl Keeper<'_> {
     fn launch_again(&mut self) -> Result<(), StartFailure> {
         // A terminal of its own ends with its session: it gets another one, with all around it.
         if let Some(place) = self.place.take_if(|_| !self.record.process.tty) {
-            match launch::relaunch(self.rt, &self.record, &self.held, place) {
+            let keep = |born: &Born, streams: &Streams, kills| self.keep_run(born, streams, kills);
+            match launch::relaunch(self.rt, &self.record, &self.held, place, &keep) {
                 Ok(run) => {
                     self.begin_run(run);
                     return Ok(());
@@ -194,12 +228,17 @@ impl Keeper<'_> {
         }
     }
 
-    fn tell_health(&mut self) {
-        let verdict = self.machine.health().map(|health| match health {
+    /// Returns the verdict on its health in a word.
+    pub(super) fn health_word(&self) -> Option<&'static str> {
+        self.machine.health().map(|health| match health {
             HealthRecord::Starting => "starting",
             HealthRecord::Healthy => "healthy",
             HealthRecord::Unhealthy { .. } => "unhealthy",
-        });
+        })
+    }
+
+    fn tell_health(&mut self) {
+        let verdict = self.health_word();
         if let Some(verdict) = verdict
             && self.told_health != Some(verdict)
             && (self.told_health.is_some() || verdict != "starting")
@@ -209,7 +248,7 @@ impl Keeper<'_> {
         self.told_health = verdict;
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         match self.machine.phase() {
             Phase::Starting => Status::Created,
             Phase::Running { paused, .. } => match &self.run {

@@ -13,6 +13,9 @@ use crate::state::layout::Bundle;
 /// Longest request that is read: none is even near.
 const LONGEST: usize = 4096;
 
+/// As many keepers in a row may be killed while they are asked.
+const MOST_KEEPERS: u32 = 100;
+
 /// What a keeper can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -112,15 +115,20 @@ pub fn send(stream: &mut UnixStream, request: &Request) -> io::Result<()> {
 }
 
 /// Asks a container's keeper and waits for the answer; `None`: there is no keeper, or it ended before it answered.
+///
+/// One that is killed before it answers has a successor, who listens at the same socket and is asked again.
 pub fn ask(bundle: &Bundle, request: &Request) -> io::Result<Option<Reply>> {
-    let Some(mut stream) = connect(bundle)? else { return Ok(None) };
-    let mut answer = String::new();
-    match send(&mut stream, request).and_then(|()| BufReader::new(stream).read_line(&mut answer)) {
-        Ok(0) => Ok(None),
-        Ok(_) => Ok(Some(serde_json::from_str(&answer)?)),
-        Err(error) if is_gone(&error) => Ok(None),
-        Err(error) => Err(error),
+    for _ in 0..MOST_KEEPERS {
+        let Some(mut stream) = connect(bundle)? else { return Ok(None) };
+        let mut answer = String::new();
+        match send(&mut stream, request).and_then(|()| BufReader::new(stream).read_line(&mut answer)) {
+            Ok(0) => {}
+            Ok(_) => return Ok(Some(serde_json::from_str(&answer)?)),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(None)
 }
 
 /// One who asks, as the keeper sees them.

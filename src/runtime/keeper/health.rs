@@ -113,6 +113,26 @@ impl Probing {
         self.step = Step::Idle { next: now + self.interval };
     }
 
+    /// Goes on at once, after a probe that was let go of.
+    pub fn again(&mut self, now: Duration) {
+        self.step = Step::Idle { next: now };
+    }
+
+    /// Goes on with the verdict of a keeper that was killed, over a program exec'd at `since`.
+    pub fn adopt(&mut self, verdict: &HealthRecord, since: Duration, now: Duration) {
+        self.start(since);
+        self.verdict = verdict.clone();
+        match verdict {
+            HealthRecord::Starting => {}
+            HealthRecord::Healthy => self.counts_from = Duration::ZERO,
+            HealthRecord::Unhealthy { failures, .. } => {
+                self.counts_from = Duration::ZERO;
+                self.failures = *failures;
+            }
+        }
+        self.again(now);
+    }
+
     /// Judges a probe.
     pub fn ended(&mut self, outcome: Outcome, now: Duration) {
         let Step::Probing { since } = self.step else { return };

@@ -1,11 +1,13 @@
 //! What a keeper does to bring its container's program to run, and to clear away what a run leaves behind.
 
 use std::error::Error;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::Runtime;
 use crate::cgroup::group::{Group, GroupError};
+use crate::keeper::inbox::Inbox;
 use crate::keeper::log::LogWriter;
 use crate::keeper::ready::{FailureKind, StartFailure, sentence};
 use crate::keeper::spec;
@@ -15,9 +17,12 @@ use crate::network::ports::{self, PortConflict, Reserved};
 use crate::network::proxy::Proxy;
 use crate::network::{self, files};
 use crate::sandbox::again::Kept;
+use crate::sandbox::capabilities::{self, UnknownCapability};
 use crate::sandbox::join::Target;
 use crate::sandbox::launch::{Born, LaunchError, Prepare};
-use crate::state::container::{ContainerRecord, NetworkModeRecord, OpenPortRecord};
+use crate::state::container::{
+    ContainerRecord, EndpointRequest, NetworkModeRecord, OpenPortRecord, PortRecord, StatusRecord,
+};
 use crate::state::process::ProcessId;
 use crate::volume;
 
@@ -28,6 +33,8 @@ pub struct Run {
     pub init: ProcessId,
     /// Process 1.
     pub pidfd: OwnedFd,
+    /// How its end is learnt.
+    pub ending: Ending,
     /// What it writes.
     pub streams: Streams,
     /// What answers its questions for names; `None`: it shares another's network, or has none.
@@ -37,6 +44,21 @@ pub struct Run {
     /// Kills for want of memory before this run.
     pub oom_kills: u64,
 }
+
+/// How the end of process 1 is learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is our child.
+    Child,
+    /// It is the guard's child, who tells it.
+    Told,
+    /// It is a stranger's child: the kernel tells, where it can.
+    Seen,
+}
+
+/// Keeps a run that is about to begin where it outlives the keeper: its process 1, its streams, and the kills for want of
+/// memory before it.
+pub type Keeping<'a> = &'a dyn Fn(&Born, &Streams, u64) -> io::Result<()>;
 
 /// What is held from the first run to the last.
 #[derive(Debug, Default)]
@@ -76,16 +98,19 @@ pub fn hold(rt: &Runtime, record: &ContainerRecord) -> Result<Held, StartFailure
         held.ports = reserved.open.clone();
         held.reserved = Some(reserved);
     }
+    held.group = Some(hold_group(record)?);
+    Ok(held)
+}
+
+fn hold_group(record: &ContainerRecord) -> Result<Group, StartFailure> {
     let name = spec::group_name(&record.id, record.limits.parent.as_deref());
-    let group = Group::create(&name, &record.limits, &spec::device_policy(record));
-    held.group = Some(group.map_err(|error| {
+    Group::create(&name, &record.limits, &spec::device_policy(record)).map_err(|error| {
         let mut failure = StartFailure::of(&cannot_start(record), &error);
         if matches!(error, GroupError::Unsupported { .. }) {
             failure.kind = FailureKind::Unsupported;
         }
         failure
-    })?);
-    Ok(held)
+    })
 }
 
 fn cannot_start(record: &ContainerRecord) -> String {
@@ -126,6 +151,7 @@ pub fn launch(
     record: &ContainerRecord,
     held: &mut Held,
     size: Option<(u16, u16)>,
+    keep: Keeping<'_>,
 ) -> Result<Run, StartFailure> {
     let group = held.group.clone();
     let mut names = None;
@@ -133,7 +159,7 @@ pub fn launch(
         names = plug_in(rt, record, held, born)?;
         Ok(())
     };
-    let launched = launch_in(rt, record, group, Where { kept: None, size }, &mut prepare);
+    let launched = launch_in(rt, record, group, Where { kept: None, size, keep }, &mut prepare);
     match launched {
         Ok(run) => Ok(Run { names, ..run }),
         Err(failure) => {
@@ -144,21 +170,23 @@ pub fn launch(
 }
 
 /// Launches it where the last run was: with its namespaces, mounts and addresses.
-pub fn relaunch(rt: &Runtime, record: &ContainerRecord, held: &Held, place: Place) -> Result<Run, StartFailure> {
-    let run = launch_in(
-        rt,
-        record,
-        held.group.clone(),
-        Where { kept: Some(&place.namespaces), size: None },
-        &mut |_| Ok(()),
-    )?;
+pub fn relaunch(
+    rt: &Runtime,
+    record: &ContainerRecord,
+    held: &Held,
+    place: Place,
+    keep: Keeping<'_>,
+) -> Result<Run, StartFailure> {
+    let at = Where { kept: Some(&place.namespaces), size: None, keep };
+    let run = launch_in(rt, record, held.group.clone(), at, &mut |_| Ok(()))?;
     Ok(Run { names: place.names, ..run })
 }
 
-/// Where a program is to run, and in a window of which size.
+/// Where a program is to run, in a window of which size, and where what is held of it outlives us.
 struct Where<'a> {
     kept: Option<&'a Kept>,
     size: Option<(u16, u16)>,
+    keep: Keeping<'a>,
 }
 
 fn launch_in(
@@ -175,7 +203,12 @@ fn launch_in(
     if let Some((rows, columns)) = place.size {
         streams.set_size(rows, columns);
     }
-    let launched = crate::sandbox::launch::launch_in(&sandbox, stdio, place.kept, prepare);
+    let mut prepare = |born: &Born| -> Result<(), Failure> {
+        // First of all: a process that nobody can find must not come to run.
+        (place.keep)(born, &streams, oom_kills)?;
+        prepare(born)
+    };
+    let launched = crate::sandbox::launch::launch_in(&sandbox, stdio, place.kept, &mut prepare);
     let launched = launched.map_err(|error| launch_failure(record, &error))?;
     let init = ProcessId::of(launched.pid).unwrap_or(ProcessId { pid: launched.pid, start_time: 0 });
     let target = Target {
@@ -188,7 +221,7 @@ fn launch_in(
         env: record.process.env.clone(),
         rlimits: record.ulimits.clone(),
     };
-    Ok(Run { init, pidfd: launched.pidfd, streams, names: None, target, oom_kills })
+    Ok(Run { init, pidfd: launched.pidfd, ending: Ending::Child, streams, names: None, target, oom_kills })
 }
 
 /// An error of a launch whose preparation failed is best told by the preparation.
@@ -252,6 +285,85 @@ pub fn let_go(rt: &Runtime, record: &ContainerRecord, held: &mut Held) {
 
 /// Opens the container's log.
 pub fn open_log(rt: &Runtime, record: &ContainerRecord) -> Result<LogWriter, StartFailure> {
-    let folder = rt.layout.bundle(&record.id).log();
-    LogWriter::open(&folder, &record.log).map_err(|error| StartFailure::of(&cannot_start(record), &error))
+    let bundle = rt.layout.bundle(&record.id);
+    Inbox::open(&bundle.inbox())
+        .and_then(|inbox| LogWriter::open(&bundle.log(), &record.log, inbox))
+        .map_err(|error| StartFailure::of(&cannot_start(record), &error))
+}
+
+/// Returns a container's groups, which may be gone.
+pub fn group_of(record: &ContainerRecord) -> Group {
+    Group::open(&spec::group_name(&record.id, record.limits.parent.as_deref()))
+}
+
+/// Tells how to enter a container that runs.
+pub fn target(record: &ContainerRecord, init: ProcessId) -> Result<Target, UnknownCapability> {
+    let security = &record.security;
+    Ok(Target {
+        init,
+        capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
+        capability_sets: None,
+        seccomp: security.seccomp.clone(),
+        no_new_privileges: security.no_new_privileges,
+        group: Some(group_of(record)),
+        env: record.process.env.clone(),
+        rlimits: record.ulimits.clone(),
+    })
+}
+
+/// Takes again what a killed keeper held: the groups, the host's ports, and, for a program that runs, its name server.
+pub fn take_over(
+    rt: &Runtime,
+    record: &ContainerRecord,
+    init: Option<ProcessId>,
+    status: &StatusRecord,
+) -> Result<(Held, Option<NameServer>), StartFailure> {
+    let mut held = Held::default();
+    let group = group_of(record);
+    held.group = Some(if group.hierarchies().is_empty() { hold_group(record)? } else { group });
+    let NetworkModeRecord::Networks(requests) = &record.network else { return Ok((held, None)) };
+    if let Err(error) = take_ports(rt, record, requests, &mut held, &status.ports) {
+        // The rest works on without them.
+        tracing::error!(error = &*error as &dyn Error, "cannot take the published ports again");
+    }
+    let Some(init) = init.filter(|_| !requests.is_empty()) else { return Ok((held, None)) };
+    let upstream = files::upstream(record, &files::host_resolv_conf());
+    let names = File::open(format!("/proc/{}/ns/net", init.pid))
+        .and_then(|netns| NameServer::open(rt, &record.id, netns.as_fd(), upstream));
+    match names {
+        Ok(names) => Ok((held, Some(names))),
+        Err(error) => {
+            tracing::error!(%error, "cannot answer the container's questions for names again");
+            Ok((held, None))
+        }
+    }
+}
+
+fn take_ports(
+    rt: &Runtime,
+    record: &ContainerRecord,
+    requests: &[EndpointRequest],
+    held: &mut Held,
+    open: &[OpenPortRecord],
+) -> Result<(), Failure> {
+    if open.is_empty() {
+        return Ok(());
+    }
+    let asked = |port: &OpenPortRecord| PortRecord {
+        host_ip: Some(port.host_ip),
+        host_ports: Some((port.host_port, port.host_port)),
+        container_port: port.container_port,
+        protocol: port.protocol,
+    };
+    let asked: Vec<PortRecord> = open.iter().map(asked).collect();
+    let reserved = ports::reserve(&asked).map_err(|conflict| io::Error::other(describe(&conflict)))?;
+    let mut endpoints = Vec::new();
+    for request in requests {
+        let all = network::endpoints(rt, &request.network)?;
+        endpoints.extend(all.into_iter().filter(|endpoint| endpoint.container == record.id));
+    }
+    held.ports = reserved.open.clone();
+    ports::publish(rt, &record.id, &reserved, &endpoints)?;
+    held.proxy = Some(Proxy::open(reserved, &endpoints)?);
+    Ok(())
 }

@@ -6,9 +6,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::keeper::inbox::Inbox;
 use crate::state::container::LogRecord;
 
 /// Bytes before the line itself.
@@ -106,112 +109,85 @@ pub struct LogWriter {
     rules: LogRecord,
     file: Option<File>,
     size: u64,
-    last: Duration,
     batch: Vec<u8>,
-    /// What each stream has written since its last newline.
-    begun: [Vec<u8>; 2],
+    inbox: Inbox,
 }
 
 impl LogWriter {
-    /// Opens the log in `folder` and goes on where it ends.
-    pub fn open(folder: &Path, rules: &LogRecord) -> io::Result<Self> {
-        let mut writer = Self {
-            folder: folder.into(),
-            rules: rules.clone(),
-            file: None,
-            size: 0,
-            last: Duration::ZERO,
-            batch: Vec::new(),
-            begun: [Vec::new(), Vec::new()],
-        };
-        if !rules.disabled {
+    /// Opens the log in `folder` and goes on where it ends, with what waits in the inbox.
+    pub fn open(folder: &Path, rules: &LogRecord, inbox: Inbox) -> io::Result<Self> {
+        let mut writer =
+            Self { folder: folder.into(), rules: rules.clone(), file: None, size: 0, batch: Vec::new(), inbox };
+        if rules.disabled {
+            writer.inbox.settle(None)?;
+        } else {
             writer.open_current()?;
         }
         Ok(writer)
     }
 
-    /// Takes what a stream wrote, and writes every line that is whole.
-    pub fn take(&mut self, stream: Stream, mut bytes: &[u8], now: Duration) -> io::Result<()> {
+    /// Takes what a program has written; 0 is the end of the stream. Never waits. What was taken waits, and is to be
+    /// written by [`LogWriter::write_lines`].
+    pub fn receive(&mut self, stream: Stream, from: BorrowedFd<'_>, is_pipe: bool) -> io::Result<usize> {
+        self.inbox.receive(stream, from, is_pipe)
+    }
+
+    /// Returns what has been taken of a stream and is in no line of the log.
+    pub fn waiting(&self, stream: Stream) -> &[u8] {
+        self.inbox.waiting(stream)
+    }
+
+    /// Writes every line that is whole.
+    pub fn write_lines(&mut self, stream: Stream, now: Duration) -> io::Result<()> {
+        self.write_all(stream, now, false)
+    }
+
+    /// Writes the rest of a stream that has ended, perhaps without a newline.
+    pub fn end(&mut self, stream: Stream, now: Duration) -> io::Result<()> {
+        self.write_all(stream, now, true)
+    }
+
+    fn write_all(&mut self, stream: Stream, now: Duration, is_end: bool) -> io::Result<()> {
         if self.rules.disabled {
+            self.inbox.clear(stream);
             return Ok(());
         }
-        let time = self.advance(now);
-        while let Some(end) = memchr(bytes) {
-            let (line, rest) = bytes.split_at(end);
-            self.finish_line(time, stream, line);
-            bytes = &rest[1..];
-            if self.batch.len() >= BATCH {
-                self.write()?;
+        let time = self.inbox.last_time().max(now);
+        let mut result = Ok(());
+        loop {
+            let used = gather(&mut self.batch, self.inbox.waiting(stream), (time, stream), is_end);
+            if used == 0 {
+                return result;
             }
+            self.inbox.set_last_time(time);
+            // What can't be written is lost: it must not hold up what comes after it.
+            result = result.and(self.write(stream, used));
         }
-        let index = stream as usize;
-        while self.begun[index].len() + bytes.len() > PIECE {
-            let (piece, rest) = bytes.split_at(PIECE - self.begun[index].len());
-            self.push(Header { time, stream, goes_on: true }, piece);
-            bytes = rest;
-        }
-        self.begun[index].extend_from_slice(bytes);
-        self.write()
     }
 
     /// Returns inode number and length of the file that is written to: all that was taken is in it but for the lines
     /// that have not ended yet.
     pub fn position(&self) -> Option<(u64, u64)> {
-        use std::os::unix::fs::MetadataExt as _;
         Some((self.file.as_ref()?.metadata().ok()?.ino(), self.size))
     }
 
-    /// Returns what a stream has written since its last newline.
-    pub fn begun(&self, stream: Stream) -> &[u8] {
-        &self.begun[stream as usize]
+    /// Closes the file; another process goes on writing.
+    pub fn let_go(&mut self) {
+        self.file = None;
+        self.inbox.let_go();
     }
 
-    /// Writes the rest of a stream that has ended without a newline.
-    pub fn end(&mut self, stream: Stream, now: Duration) -> io::Result<()> {
-        if self.rules.disabled || self.begun[stream as usize].is_empty() {
-            return Ok(());
-        }
-        let time = self.advance(now);
-        self.push(Header { time, stream, goes_on: false }, &[]);
-        self.write()
+    /// Returns the inbox.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
-    fn advance(&mut self, now: Duration) -> Duration {
-        self.last = self.last.max(now);
-        self.last
-    }
-
-    fn finish_line(&mut self, time: Duration, stream: Stream, mut line: &[u8]) {
-        while self.begun[stream as usize].len() + line.len() > PIECE {
-            let (piece, rest) = line.split_at(PIECE - self.begun[stream as usize].len());
-            self.push(Header { time, stream, goes_on: true }, piece);
-            line = rest;
-        }
-        self.push(Header { time, stream, goes_on: false }, line);
-    }
-
-    fn push(&mut self, header: Header, piece: &[u8]) {
-        let begun = &mut self.begun[header.stream as usize];
-        self.batch.extend_from_slice(&header.format());
-        self.batch.extend_from_slice(begun);
-        begun.clear();
-        self.batch.extend_from_slice(piece);
-        self.batch.push(b'\n');
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
+    /// Writes the batch, which is all up to `used` bytes of what waits.
+    fn write(&mut self, stream: Stream, used: usize) -> io::Result<()> {
         let length = self.batch.len() as u64;
-        let is_full = self.rules.max_size.is_some_and(|most| self.size > 0 && self.size + length > most);
-        if is_full {
-            self.begin_next()?;
-        }
-        if self.file.is_none() {
-            self.open_current()?;
-        }
-        let written = self.file.as_mut().map_or(Ok(()), |file| file.write_all(&self.batch));
+        let inode = self.make_ready(length);
+        self.inbox.announce(stream, used, *inode.as_ref().unwrap_or(&0), self.size, length);
+        let written = inode.and_then(|_| self.file.as_mut().map_or(Ok(()), |file| file.write_all(&self.batch)));
         self.batch.clear();
         if written.is_err() {
             // Half a line may be there now (the disk is full): opening anew ends it.
@@ -219,12 +195,25 @@ impl LogWriter {
         } else {
             self.size += length;
         }
+        self.inbox.confirm();
         written
+    }
+
+    /// Makes the file ready for so many bytes, and returns its inode number.
+    fn make_ready(&mut self, length: u64) -> io::Result<u64> {
+        if self.file.is_none() {
+            self.open_current()?;
+        }
+        if self.rules.max_size.is_some_and(|most| self.size > 0 && self.size + length > most) {
+            self.begin_next()?;
+        }
+        self.file.as_ref().map_or(Ok(0), |file| Ok(file.metadata()?.ino()))
     }
 
     fn open_current(&mut self) -> io::Result<()> {
         let path = self.folder.join(CURRENT);
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        self.inbox.settle(Some(&file))?;
         self.size = file.metadata()?.len();
         if self.size > 0 {
             let mut last = [0];
@@ -257,9 +246,47 @@ impl LogWriter {
     }
 }
 
+/// Gathers lines of what waits, up to a batch, and returns how much of it they are; at the end, the last one too.
+fn gather(batch: &mut Vec<u8>, waiting: &[u8], (time, stream): (Duration, Stream), is_end: bool) -> usize {
+    let mut rest = waiting;
+    while batch.len() < BATCH {
+        let (length, goes_on, newline) = match memchr(rest) {
+            Some(end) if end <= PIECE => (end, false, 1),
+            _ if rest.len() > PIECE => (PIECE, true, 0),
+            None if is_end && !rest.is_empty() => (rest.len(), false, 0),
+            Some(_) | None => break,
+        };
+        batch.extend_from_slice(&Header { time, stream, goes_on }.format());
+        batch.extend_from_slice(&rest[..length]);
+        batch.push(b'\n');
+        rest = &rest[length + newline..];
+    }
+    waiting.len() - rest.len()
+}
+
 fn memchr(bytes: &[u8]) -> Option<usize> {
     // Finds it eight bytes at a time; the standard library's own is not public for slices.
     io::BufRead::skip_until(&mut &*bytes, b'\n').ok().filter(|n| *n > 0 && bytes[n - 1] == b'\n').map(|n| n - 1)
+}
+
+#[cfg(test)]
+impl LogWriter {
+    /// Takes what a program wrote, as a pipe brings it.
+    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8], now: Duration) -> io::Result<()> {
+        use std::os::fd::AsFd as _;
+        for part in bytes.chunks(16 * 1024) {
+            let (read, mut write) = io::pipe()?;
+            write.write_all(part)?;
+            assert_eq!(self.receive(stream, read.as_fd(), true)?, part.len());
+            self.write_lines(stream, now)?;
+        }
+        Ok(())
+    }
+
+    /// Opens one with an inbox beside the log.
+    pub(crate) fn open_in(folder: &Path, rules: &LogRecord) -> Self {
+        Self::open(folder, rules, Inbox::open(&folder.join("inbox")).unwrap()).unwrap()
+    }
 }
 
 #[cfg(test)]
@@ -272,7 +299,7 @@ mod tests {
     }
 
     fn open(folder: &Path, max_size: Option<u64>, max_files: u32) -> LogWriter {
-        LogWriter::open(folder, &LogRecord { disabled: false, max_size, max_files }).unwrap()
+        LogWriter::open_in(folder, &LogRecord { disabled: false, max_size, max_files })
     }
 
     #[test]
@@ -335,10 +362,21 @@ mod tests {
     }
 
     #[test]
+    fn a_keeper_that_was_killed_in_the_middle_of_a_line_leaves_it_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        open(folder.path(), None, 1).take(Stream::Stdout, b"whole\nbeg", Duration::from_secs(5)).unwrap();
+        let mut next = open(folder.path(), None, 1);
+        assert_eq!(next.waiting(Stream::Stdout), b"beg");
+        next.take(Stream::Stdout, b"un\n", Duration::from_secs(4)).unwrap();
+        let expected = "0000000005.000000000 o whole\n0000000005.000000000 o begun\n";
+        assert_eq!(read(folder.path(), CURRENT), expected, "times never run backwards");
+    }
+
+    #[test]
     fn a_disabled_log_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let rules = LogRecord { disabled: true, max_size: None, max_files: 1 };
-        LogWriter::open(folder.path(), &rules).unwrap().take(Stream::Stdout, b"on\n", Duration::ZERO).unwrap();
+        LogWriter::open_in(folder.path(), &rules).take(Stream::Stdout, b"on\n", Duration::ZERO).unwrap();
         assert!(!folder.path().join(CURRENT).exists());
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::keeper::health::{Outcome, Probing};
-use crate::state::container::{HealthRecord, HealthcheckRecord, RestartRecord};
+use crate::state::container::{HealthRecord, HealthcheckRecord, RestartRecord, StatusRecord};
 
 /// First pause before a restart; it doubles with each that fails soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -64,6 +64,8 @@ pub enum Event {
     },
     /// A probe ended, or could not be run.
     Probed(Outcome),
+    /// A probe was let go of before it ended: it is run again.
+    ProbeLost,
     /// `deadline` has passed.
     Due,
 }
@@ -172,6 +174,34 @@ impl Machine {
         }
     }
 
+    /// Makes the machine of a container whose keeper was killed, from what that has written down.
+    pub fn adopt(
+        restart: RestartRecord,
+        health: Option<&HealthcheckRecord>,
+        status: &StatusRecord,
+        phase: Phase,
+        now: Duration,
+    ) -> Self {
+        let mut probing = health.map(Probing::new);
+        if let (Some(probing), Phase::Running { since, .. }, Some(verdict)) = (&mut probing, phase, &status.health) {
+            probing.adopt(verdict, since, now);
+        }
+        let pause = (0..status.restarts).try_fold(FIRST_PAUSE, |pause, _| {
+            let next = pause * 2;
+            (next < LONGEST_PAUSE).then_some(next)
+        });
+        Self {
+            restart,
+            probing,
+            phase,
+            pause: pause.unwrap_or(LONGEST_PAUSE),
+            restarts: status.restarts,
+            stopped_by_user: status.stopped_by_user,
+            again: false,
+            deaf_to: status.deaf_to,
+        }
+    }
+
     /// Returns what the container is doing.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -251,6 +281,14 @@ impl Machine {
                 }
                 _ => vec![],
             },
+            Event::ProbeLost => {
+                if let (Some(probing), Phase::Running { stopping: None, paused: false, .. }) =
+                    (&mut self.probing, self.phase)
+                {
+                    probing.again(now);
+                }
+                vec![]
+            }
             Event::Due => self.due(now),
         }
     }

@@ -1,11 +1,14 @@
 //! The keeper: one process a container, parent of its process 1, owner of all that lives as long as it does.
+mod adopt;
 mod asked;
 mod attached;
 mod carry;
 pub mod control;
 pub mod diary;
+pub mod guard;
 pub mod health;
 pub mod hearing;
+pub mod inbox;
 pub mod joint;
 pub mod launch;
 pub mod log;
@@ -16,3 +19,5 @@ pub mod ready;
 pub mod run;
 pub mod spec;
 pub mod stdio;
+pub mod store;
+pub mod succession;

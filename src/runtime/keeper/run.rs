@@ -1,28 +1,27 @@
 //! The keeper: parent of one container's process 1, and the one poll loop that serves it until it ends for good.
 //!
-//! It holds the container's lock while it lives, writes its status, and tells who started it over a pipe how that went.
+//! It writes the container's status, and tells who started it over a pipe how that went.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Runtime;
-use crate::keeper::control::{self, Client};
+use crate::keeper::control::Client;
+use crate::keeper::guard::{self, Shared};
 use crate::keeper::joint::Joint;
-use crate::keeper::launch::{self, Held, Place, Run};
+use crate::keeper::launch::{self, Ending, Held, Place, Run};
 use crate::keeper::log::LogWriter;
 use crate::keeper::machine::{Event, Machine};
 use crate::keeper::probe::{Probe, Progress};
-use crate::keeper::ready::{Ready, StartFailure};
-use crate::keeper::stdio;
+use crate::keeper::ready::StartFailure;
+use crate::keeper::stdio::{self, Streams};
+use crate::sandbox::launch::Born;
 use crate::state::container::{ContainerRecord, Status};
 use crate::state::layout::Bundle;
 use crate::state::process::{ProcessId, boot_id};
-use crate::state::record::{self, Lock};
+use crate::state::record;
 use crate::sys::termination::Termination;
 
 /// A container's keeper, with all that it holds; what it is asked is in `asked`, what it does in `carry`.
@@ -33,7 +32,11 @@ pub(super) struct Keeper<'a> {
     pub(super) machine: Machine,
     pub(super) clock: Instant,
     pub(super) log: LogWriter,
-    pub(super) listener: UnixListener,
+    pub(super) shared: &'a Shared,
+    /// Our parent; `None`: it is gone already.
+    pub(super) guard: Option<OwnedFd>,
+    /// `false`: one that is gone can't be replaced.
+    pub(super) needs_guard: bool,
     /// The machine is going down, or somebody ends the keeper.
     pub(super) termination: Option<Termination>,
     pub(super) clients: Vec<Client>,
@@ -61,7 +64,6 @@ pub(super) struct Keeper<'a> {
     /// Said once: a full disk would otherwise be told with each line.
     pub(super) log_has_failed: bool,
     pub(super) is_ended: bool,
-    pub(super) _lock: Lock,
 }
 
 /// Bytes that may be typed before the program runs.
@@ -71,6 +73,8 @@ const MOST_EARLY: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Listener,
+    Told,
+    Guard,
     Termination,
     Client(usize),
     Init,
@@ -82,74 +86,23 @@ enum Source {
     Input,
 }
 
-/// Keeps a container from its start to its end; `ready` is told how the start went. Returns the exit code.
-///
-/// `act` is the lock of the act of starting: it is let go once the start has succeeded or failed. Also says whether the
-/// container has to be removed now.
-pub fn keep(rt: &Runtime, id: &str, act: OwnedFd, ready: OwnedFd) -> (i32, bool) {
-    let mut ready = Some(File::from(ready));
-    let mut tell = |message: &Ready| {
-        // Once; whoever started us may be gone by now.
-        if let Some(mut pipe) = ready.take()
-            && let Ok(text) = serde_json::to_vec(message)
-        {
-            let _ = pipe.write_all(&text);
-        }
-    };
-    let begun = begin(rt, id);
-    drop(act);
-    match begun {
-        Ok(mut keeper) => {
-            tell(&Ready::Running);
-            keeper.serve();
-            (0, keeper.record.auto_remove)
-        }
-        Err(failure) => {
-            tracing::error!("{failure}");
-            let code = failure.exit_code;
-            tell(&Ready::Failed(failure));
-            (code, false)
-        }
-    }
+/// How the keeper's work went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Served {
+    /// The container has ended.
+    Ended,
+    /// The guard was killed.
+    Unguarded,
 }
 
 /// Takes all that lasts from run to run, and launches the first one.
-fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
+pub(super) fn begin<'a>(rt: &'a Runtime, id: &str, shared: &'a Shared) -> Result<Keeper<'a>, StartFailure> {
     let bundle = rt.layout.bundle(id);
     let fail = |error: &(dyn std::error::Error + 'static)| StartFailure::of("cannot start the container", error);
-    // The command that started us made sure that no other keeper holds it for long.
-    let lock = record::lock(&bundle.lock()).map_err(|error| fail(&error))?;
     let record: ContainerRecord = record::read(&bundle.record())
         .map_err(|error| fail(&error))?
         .ok_or_else(|| fail(&std::io::Error::from(std::io::ErrorKind::NotFound)))?;
-    let mut keeper = Keeper {
-        rt,
-        machine: Machine::new(record.restart, record.healthcheck.as_ref()),
-        clock: Instant::now(),
-        log: launch::open_log(rt, &record)?,
-        listener: control::listen(&bundle).map_err(|error| fail(&error))?,
-        termination: Termination::listen().ok(),
-        clients: Vec::new(),
-        waiting: Vec::new(),
-        joints: Vec::new(),
-        early: (Vec::new(), false),
-        size: None,
-        restarting: Vec::new(),
-        place: None,
-        held: Held::default(),
-        run: None,
-        probe: None,
-        boot: boot_id(),
-        me: ProcessId::of(std::process::id().cast_signed()),
-        since_ms: 0,
-        at_ms: 0,
-        told_health: None,
-        log_has_failed: false,
-        is_ended: false,
-        record,
-        bundle,
-        _lock: lock,
-    };
+    let mut keeper = Keeper::new(rt, record, shared)?;
     if let Err(failure) = keeper.first_launch() {
         keeper.write_status(Status::Dead { reason: failure.message.clone() });
         keeper.clear_away();
@@ -160,6 +113,41 @@ fn begin<'a>(rt: &'a Runtime, id: &str) -> Result<Keeper<'a>, StartFailure> {
     Ok(keeper)
 }
 
+impl<'a> Keeper<'a> {
+    /// Makes the keeper of a container that has not been launched.
+    pub(super) fn new(rt: &'a Runtime, record: ContainerRecord, shared: &'a Shared) -> Result<Self, StartFailure> {
+        Ok(Self {
+            rt,
+            machine: Machine::new(record.restart, record.healthcheck.as_ref()),
+            clock: Instant::now(),
+            log: launch::open_log(rt, &record)?,
+            shared,
+            guard: guard::open(),
+            needs_guard: true,
+            termination: Termination::listen().ok(),
+            clients: Vec::new(),
+            waiting: Vec::new(),
+            joints: Vec::new(),
+            early: (Vec::new(), false),
+            size: None,
+            restarting: Vec::new(),
+            place: None,
+            held: Held::default(),
+            run: None,
+            probe: None,
+            boot: boot_id(),
+            me: ProcessId::of(std::process::id().cast_signed()),
+            since_ms: 0,
+            at_ms: 0,
+            told_health: None,
+            log_has_failed: false,
+            is_ended: false,
+            bundle: rt.layout.bundle(&record.id),
+            record,
+        })
+    }
+}
+
 impl Keeper<'_> {
     fn first_launch(&mut self) -> Result<(), StartFailure> {
         self.held = launch::hold(self.rt, &self.record)?;
@@ -168,8 +156,11 @@ impl Keeper<'_> {
     }
 
     pub(super) fn launch(&mut self) -> Result<(), StartFailure> {
-        let run = launch::launch(self.rt, &self.record, &mut self.held, self.size)?;
-        self.begin_run(run);
+        let mut held = std::mem::take(&mut self.held);
+        let keep = |born: &Born, streams: &Streams, kills| self.keep_run(born, streams, kills);
+        let run = launch::launch(self.rt, &self.record, &mut held, self.size, &keep);
+        self.held = held;
+        self.begin_run(run?);
         Ok(())
     }
 
@@ -188,16 +179,21 @@ impl Keeper<'_> {
         self.clock.elapsed()
     }
 
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) -> Served {
         while !self.is_ended {
+            self.let_go_of_input();
             for source in self.wait() {
                 self.on_ready(source);
+            }
+            if self.guard.is_none() && self.needs_guard && !self.is_ended {
+                return Served::Unguarded;
             }
             if self.machine.deadline().is_some_and(|deadline| deadline <= self.now()) {
                 self.on(Event::Due);
             }
         }
         self.clear_away();
+        Served::Ended
     }
 
     /// Waits for something to do, and returns what.
@@ -208,7 +204,11 @@ impl Keeper<'_> {
             sources.push(source);
             fds.push(PollFd::from_borrowed_fd(fd, events));
         };
-        add(Source::Listener, self.listener.as_fd(), PollFlags::IN);
+        add(Source::Listener, self.shared.listener.as_fd(), PollFlags::IN);
+        add(Source::Told, self.shared.told(), PollFlags::IN);
+        if let Some(guard) = &self.guard {
+            add(Source::Guard, guard.as_fd(), PollFlags::IN);
+        }
         if let Some(termination) = &self.termination {
             add(Source::Termination, termination.as_fd(), PollFlags::IN);
         }
@@ -221,7 +221,9 @@ impl Keeper<'_> {
             if let Some(fd) = run.streams.input() {
                 add(Source::Input, fd, PollFlags::OUT);
             }
-            add(Source::Init, run.pidfd.as_fd(), PollFlags::IN);
+            if run.ending != Ending::Told {
+                add(Source::Init, run.pidfd.as_fd(), PollFlags::IN);
+            }
             // One who reads too slowly holds up the program, as a terminal does.
             if self.joints.iter().all(Joint::has_room) {
                 for (index, fd) in run.streams.fds().enumerate() {
@@ -261,7 +263,9 @@ impl Keeper<'_> {
 
     fn on_ready(&mut self, source: Source) {
         match source {
-            Source::Listener => self.clients.extend(Client::accept(&self.listener)),
+            Source::Listener => self.clients.extend(Client::accept(&self.shared.listener)),
+            Source::Told => self.on_told(),
+            Source::Guard => self.guard = None,
             Source::Termination => {
                 if self.termination.as_ref().is_some_and(Termination::arrived) {
                     self.stop(None, None);

@@ -80,6 +80,7 @@ pub fn sandbox(rt: &Runtime, record: &ContainerRecord, group: Option<Group>) -> 
         sysctls: record.sysctls.clone(),
         oom_score_adj: record.oom_score_adj,
         init: record.init,
+        outlives_parent: true,
         shm_size: record.shm_size,
         shared_memory_of: shared_memory_of(rt, record),
         cgroup: group,

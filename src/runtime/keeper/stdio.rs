@@ -2,19 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::pipe::PipeFlags;
 
+use crate::keeper::inbox::{BLOCK, Inbox};
 use crate::keeper::joint::Joint;
 use crate::keeper::log::{LogWriter, Stream};
 use crate::sandbox::launch::Stdio;
 use crate::state::container::ProcessRecord;
 use crate::sys::terminal;
-
-/// Bytes read at once: what a pipe holds.
-const BLOCK: usize = 64 * 1024;
 
 /// The keeper's ends.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub struct Streams {
     typed: Vec<u8>,
     /// No more is to come.
     is_closing: bool,
+    /// The input has been closed, which others who hold it have not been told.
+    has_closed: bool,
     /// The program's terminal.
     terminal: bool,
 }
@@ -53,7 +54,7 @@ pub fn open(process: &ProcessRecord) -> io::Result<(Streams, Stdio)> {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&read, true)?;
         outputs.push((stream, read.into()));
-        Ok(write)
+        unbreakable(&write)
     };
     let (stdout, stderr) = (output(Stream::Stdout)?, output(Stream::Stderr)?);
     Ok((Streams::new(outputs, input), Stdio { stdin, stdout, stderr, terminal: None, devpts: None }))
@@ -61,7 +62,29 @@ pub fn open(process: &ProcessRecord) -> io::Result<(Streams, Stdio)> {
 
 impl Streams {
     fn new(outputs: Vec<(Stream, File)>, input: Option<File>) -> Self {
-        Self { outputs, input, typed: Vec::new(), is_closing: false, terminal: false }
+        Self { outputs, input, typed: Vec::new(), is_closing: false, has_closed: false, terminal: false }
+    }
+
+    /// Returns all descriptors, as [`Streams::of`] takes them: outputs, then the input if there is one.
+    pub fn all(&self) -> Vec<BorrowedFd<'_>> {
+        self.outputs.iter().map(|(_, file)| file.as_fd()).chain(self.input.as_ref().map(File::as_fd)).collect()
+    }
+
+    /// Goes on with the streams of a program that runs; each output with its stream.
+    pub fn of(outputs: Vec<(Stream, File)>, input: Option<File>, terminal: bool) -> Self {
+        Self { terminal, ..Self::new(outputs, input) }
+    }
+
+    /// Returns which streams are still open, as [`Streams::all`] orders them.
+    pub fn open_outputs(&self) -> Vec<Stream> {
+        self.outputs.iter().map(|(stream, _)| *stream).collect()
+    }
+
+    /// Notes which pipes they are, for one who has to find them again.
+    pub fn note_pipes(&self, inbox: &Inbox) {
+        for (stream, file) in self.outputs.iter().filter(|_| !self.terminal) {
+            inbox.set_pipe(*stream, file.metadata().map_or(0, |metadata| metadata.ino()));
+        }
     }
 
     /// Takes what somebody typed; a program whose input is closed misses it.
@@ -78,6 +101,11 @@ impl Streams {
             self.is_closing = true;
             self.pump_input();
         }
+    }
+
+    /// Says, once, that the input has been closed: whoever else holds it must let go of it, for the program to meet its end.
+    pub fn take_closed(&mut self) -> bool {
+        std::mem::take(&mut self.has_closed)
     }
 
     /// Says whether more may be typed.
@@ -105,7 +133,7 @@ impl Streams {
         }
         self.typed.drain(..given);
         if self.is_closing && self.typed.is_empty() {
-            self.input = None;
+            self.has_closed |= self.input.take().is_some();
         }
     }
 
@@ -126,17 +154,26 @@ impl Streams {
     ///
     /// At most one block: whoever floods one stream must not starve the rest.
     pub fn pump(&mut self, index: usize, log: &mut LogWriter, joints: &mut [Joint]) -> io::Result<Pumped> {
-        let mut block = [0; BLOCK];
         let (stream, file) = &mut self.outputs[index];
-        match file.read(&mut block) {
+        match log.receive(*stream, file.as_fd(), !self.terminal) {
             Ok(length) if length > 0 => {
+                let waiting = log.waiting(*stream);
                 for joint in joints {
-                    joint.send(*stream, &block[..length]);
+                    joint.send(*stream, &waiting[waiting.len().saturating_sub(length)..]);
                 }
-                log.take(*stream, &block[..length], now()).map(|()| Pumped::Some)
+                log.write_lines(*stream, now()).map(|()| Pumped::Some)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Ok(Pumped::Nothing)
+            }
+            Err(error) if is_full(&error) => {
+                // No room to keep it: the program goes on all the same.
+                let mut block = [0; BLOCK];
+                let length = file.read(&mut block).unwrap_or(0);
+                for joint in joints {
+                    joint.send(*stream, &block[..length]);
+                }
+                Err(error)
             }
             // A terminal that its last program has closed is an error (EIO), not an end.
             Ok(_) | Err(_) => {
@@ -164,6 +201,18 @@ impl Streams {
     }
 }
 
+/// Says whether there was no room for what was to be kept.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+/// Opens the writing end of a pipe for reading, too. Then there is always one who reads, and the program meets no broken
+/// pipe while its keeper is replaced: it waits when the pipe is full.
+fn unbreakable(write: &OwnedFd) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", write.as_raw_fd());
+    Ok(File::options().read(true).write(true).open(path)?.into())
+}
+
 /// What a pump moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pumped {
@@ -189,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_left_in_the_pipes_is_drained_although_they_stay_open() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = LogWriter::open(folder.path(), &LogRecord::default()).unwrap();
+        let mut log = LogWriter::open_in(folder.path(), &LogRecord::default());
         let (mut streams, stdio) = open(&ProcessRecord::default()).unwrap();
         File::from(stdio.stdout.try_clone().unwrap()).write_all(b"one\ntwo").unwrap();
         streams.drain(&mut log, &mut []).unwrap();
@@ -200,7 +249,7 @@ mod tests {
     #[test]
     fn a_terminal_is_one_stream() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = LogWriter::open(folder.path(), &LogRecord::default()).unwrap();
+        let mut log = LogWriter::open_in(folder.path(), &LogRecord::default());
         let process = ProcessRecord { tty: true, ..ProcessRecord::default() };
         let (mut streams, stdio) = open(&process).unwrap();
         File::from(stdio.stderr.try_clone().unwrap()).write_all(b"hello\n").unwrap();

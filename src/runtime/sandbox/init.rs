@@ -127,7 +127,7 @@ impl Child<'_> {
             program::hand_over_streams(self.stdio, ready)?;
             rights.take(ready)?;
             if !self.is_held {
-                die_with_parent();
+                self.die_with_parent();
             }
             Err(ready.run())
         };
@@ -145,9 +145,18 @@ impl Child<'_> {
         let (pid, pidfd) = process::clone(0, None, child).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         // The pipe must end with the program's exec, and the streams with the program.
         rights.take_for_reaper(ready)?;
-        die_with_parent();
+        self.die_with_parent();
         reaper::close_all(&pidfd).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         Ok(reaper::stay(pid, pidfd))
+    }
+
+    /// A sandbox whose parent is killed must not live on where nobody takes it over. After the change of user, which takes
+    /// this back (prctl(2)). A parent that died just before is noticed at the gate.
+    fn die_with_parent(&self) {
+        if !self.spec.outlives_parent {
+            // It fails for no signal that exists.
+            let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+        }
     }
 
     /// The program of a reaper is a session of its own, so that the terminal is its, not the reaper's.
@@ -158,13 +167,6 @@ impl Child<'_> {
         rustix::process::setsid().map_err(|error| LaunchError::io(Step::Session, "", &error.into()))?;
         program()
     }
-}
-
-/// A sandbox whose parent is killed must not live on without anybody to serve and restart it. After the change of user,
-/// which takes this back (prctl(2)). A parent that died just before is noticed at the gate.
-fn die_with_parent() {
-    // It fails for no signal that exists.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
 }
 
 /// Names, sysctls and the loopback link of new namespaces. Sysctls go through our own mount of /proc, whatever the image is.

@@ -34,6 +34,8 @@ pub struct SandboxSpec {
     pub oom_score_adj: Option<i64>,
     /// Run our own reaper as process 1.
     pub init: bool,
+    /// It goes on when its parent is killed: there is somebody to take it over.
+    pub outlives_parent: bool,
     /// Bytes of `/dev/shm`; 0: nothing is mounted there.
     pub shm_size: u64,
     /// Mount namespace (`/proc/PID/ns/mnt`) whose `/dev/shm` it shares, with the IPC namespace that goes with it.

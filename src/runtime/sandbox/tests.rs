@@ -91,6 +91,7 @@ impl Scratch {
             sysctls: BTreeMap::new(),
             oom_score_adj: None,
             init: false,
+            outlives_parent: false,
             shm_size: 64 << 20,
             shared_memory_of: None,
             cgroup: None,

@@ -246,6 +246,11 @@ impl Bundle {
         self.lib.join("attach")
     }
 
+    /// What the program has written and is not in the log yet.
+    pub fn inbox(&self) -> PathBuf {
+        self.run.join("inbox")
+    }
+
     /// The keeper's socket.
     pub fn socket(&self) -> PathBuf {
         self.run.join("keeper.sock")

@@ -12,3 +12,4 @@ pub mod self_exe;
 pub mod signal;
 pub mod terminal;
 pub mod termination;
+pub mod tray;

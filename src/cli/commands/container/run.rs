@@ -93,9 +93,13 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         app.printer.data(&id.0);
         return Ok(());
     }
+    // As in Docker: named streams are the only ones that are joined.
+    let joins = |stream: &str| args.attach.is_empty() || args.attach.iter().any(|one| one.eq_ignore_ascii_case(stream));
     let how = Foreground {
         tty: make_args.tty,
-        stdin: make_args.interactive,
+        stdin: make_args.interactive && joins("stdin"),
+        hides_stdout: !joins("stdout"),
+        hides_stderr: !joins("stderr"),
         start: true,
         forward_signals: args.sig_proxy.unwrap_or(true),
         detach_keys: args.detach_keys.as_deref().unwrap_or(DETACH_KEYS).to_vec(),

@@ -53,6 +53,7 @@ pub(crate) async fn start(args: Args, app: &App) -> Result<(), CommandError> {
         start: !container.state.is_up(),
         forward_signals: true,
         detach_keys: args.detach_keys.as_deref().unwrap_or(DETACH_KEYS).to_vec(),
+        ..Foreground::default()
     };
     stay(&engine, &container.id, &how).await?.into_result()
 }
@@ -90,6 +91,7 @@ pub(crate) async fn attach(args: AttachArgs, app: &App) -> Result<(), CommandErr
         start: false,
         forward_signals: args.sig_proxy.unwrap_or(true),
         detach_keys: args.detach_keys.as_deref().unwrap_or(DETACH_KEYS).to_vec(),
+        ..Foreground::default()
     };
     stay(&engine, &container.id, &how).await?.into_result()
 }

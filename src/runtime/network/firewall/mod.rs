@@ -131,12 +131,9 @@ fn change(rt: &Runtime, remove: &[Element], add: &[Element]) -> io::Result<()> {
 /// Makes the whole table again from what is on disk, in one transaction: no packet sees less than one of the two.
 fn rebuild(rt: &Runtime, socket: &mut Socket) -> io::Result<()> {
     let name = table_name(&rt.layout);
-    let mut messages = Vec::new();
     // Whoever removes a table waits, at the latest when it closes its socket, until the kernel has taken it apart.
-    if has_table(socket, &name) {
-        messages.push(table::remove_table(&name));
-    }
-    messages.push(table::add_table(&name));
+    let removal = has_table(socket, &name).then(|| table::remove_table(&name));
+    let mut messages = vec![table::add_table(&name)];
     messages.extend(rules::all(&name));
     let mut elements = Vec::new();
     for network in lifecycle::list(rt).map_err(io::Error::other)? {
@@ -148,5 +145,13 @@ fn rebuild(rt: &Runtime, socket: &mut Socket) -> io::Result<()> {
     elements.sort();
     elements.dedup_by(|a, b| (a.set, &a.key, a.is_end) == (b.set, &b.key, b.is_end));
     messages.extend(elements.iter().map(|element| table::add_element(&name, element)));
-    without_nf_tables(socket.transaction(&messages))
+    match socket.transaction(&removal.into_iter().chain(messages.iter().cloned()).collect::<Vec<_>>()) {
+        // Something of an old table was in the way after all: it goes first, then.
+        Err(refused) if refused.is(Errno::EXIST) => {
+            tracing::warn!(error = &refused as &dyn std::error::Error, "the firewall's table is made from nothing");
+            let _ = socket.transaction(&[table::remove_table(&name)]);
+            without_nf_tables(socket.transaction(&messages))
+        }
+        result => without_nf_tables(result),
+    }
 }

@@ -21,7 +21,10 @@ pub fn redirect(udp: u16, tcp: u16) -> io::Result<()> {
     let mut socket = Socket::netfilter()?;
     // nft(8): output is hook 3, dstnat is -100.
     let hook = Hook { kind: "nat", number: 3, priority: -100 };
-    let mut messages = vec![table::add_table(TABLE), table::add_chain(TABLE, "output", Some(hook))];
+    // One that a killed keeper has left leads to its sockets.
+    let anew = [table::add_table(TABLE), table::remove_table(TABLE), table::add_table(TABLE)];
+    let mut messages = Vec::from(anew);
+    messages.push(table::add_chain(TABLE, "output", Some(hook)));
     for (protocol, port) in [(UDP, udp), (TCP, tcp)] {
         let asked = is_ipv4_to(NAME_SERVER).meta(Meta::Transport).equals(&[protocol], true);
         let asked = asked.payload(DESTINATION_PORT).equals(&PORT.to_be_bytes(), true);

@@ -151,7 +151,8 @@ pub fn a_reboot_is_recognised_and_policies_hold(scratch: &Scratch) {
         if is_stopped {
             stop::stop(rt, &id, StopRequest { grace_ms: Some(0), signal: None }).unwrap();
         } else {
-            scratch.kill_process(status.keeper.unwrap());
+            let Status::Running { init, .. } = status.status else { panic!("{status:?}") };
+            scratch.power_cut(status.keeper.unwrap(), init);
         }
         // As another boot has left it.
         let path = rt.layout.bundle(&id).status();

@@ -8,6 +8,7 @@
 mod acts;
 mod attached;
 mod files;
+mod killed;
 mod scratch;
 
 use std::time::Duration;
@@ -38,7 +39,23 @@ const TESTS: &[Test] = &[
     ),
     ("a_probe_that_hangs_dies_with_its_children", a_probe_that_hangs_dies_with_its_children),
     ("an_exec_sees_the_container_and_gives_its_code", an_exec_sees_the_container_and_gives_its_code),
-    ("a_killed_keeper_takes_its_container_along", a_killed_keeper_takes_its_container_along),
+    (
+        "a_container_whose_keepers_were_all_killed_while_it_ended_is_reported",
+        a_container_whose_keepers_were_all_killed_while_it_ended_is_reported,
+    ),
+    (
+        "no_line_is_lost_or_written_twice_and_the_exit_code_is_known",
+        killed::no_line_is_lost_or_written_twice_and_the_exit_code_is_known,
+    ),
+    (
+        "policy_health_and_limits_go_on_under_another_keeper",
+        killed::policy_health_and_limits_go_on_under_another_keeper,
+    ),
+    (
+        "the_next_command_gives_a_keeper_to_a_container_that_has_lost_both",
+        killed::the_next_command_gives_a_keeper_to_a_container_that_has_lost_both,
+    ),
+    ("a_stop_outlives_the_keeper_that_was_asked", killed::a_stop_outlives_the_keeper_that_was_asked),
     ("a_volume_is_filled_from_the_image_and_outlives", a_volume_is_filled_from_the_image_and_outlives),
     ("names_are_given_once_and_changed", names_are_given_once_and_changed),
     ("a_failed_create_leaves_nothing", a_failed_create_leaves_nothing),
@@ -228,20 +245,18 @@ fn an_exec_sees_the_container_and_gives_its_code(scratch: &Scratch) {
     assert_eq!(scratch.exec_on_terminal(&id, &tty), "/dev/pts/0\r\n");
 }
 
-fn a_killed_keeper_takes_its_container_along(scratch: &Scratch) {
-    let id = scratch.create_with(ContainerRequest {
-        restart: RestartRecord::Always,
-        ..scratch.shell("orphan", "echo up; sleep 1000")
-    });
+fn a_container_whose_keepers_were_all_killed_while_it_ended_is_reported(scratch: &Scratch) {
+    let id = scratch
+        .create_with(ContainerRequest { restart: RestartRecord::No, ..scratch.shell("orphan", "echo up; sleep 1000") });
     start::start(&scratch.rt, &id).unwrap();
     scratch.until_line(&id, "up");
     let status = scratch.status(&id);
     let Status::Running { init, .. } = status.status else { panic!("{status:?}") };
-    scratch.kill_process(status.keeper.unwrap());
-    let status = scratch.status(&id);
-    assert!(matches!(status.status, Status::Exited { exit_code: 137, .. }), "{status:?}");
+    scratch.power_cut(status.keeper.unwrap(), init);
+    // The code that it ended with where the kernel still knows it, else that of an end which nobody saw.
+    let status = scratch.wait(&id);
+    assert!(matches!(status, Status::Exited { exit_code: 137 | 255, .. }), "{status:?}");
     assert!(!init.is_running());
-    assert!(!scratch.group_exists(&id));
     start::start(&scratch.rt, &id).unwrap();
     let status = scratch.status(&id);
     assert!(matches!(status.status, Status::Running { .. }), "{status:?}");

@@ -157,6 +157,28 @@ impl Scratch {
         rustix::event::poll(&mut fds, None).unwrap();
     }
 
+    /// The parent of a process.
+    pub fn parent(process: ProcessId) -> ProcessId {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap();
+        let parent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap();
+        ProcessId::of(parent.parse().unwrap()).unwrap()
+    }
+
+    /// Kills a keeper and its guard, so that neither can replace the other.
+    pub fn kill_both(&self, keeper: ProcessId) {
+        let guard = Self::parent(keeper);
+        let pid = rustix::process::Pid::from_raw(keeper.pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        self.kill_process(guard);
+        self.kill_process(keeper);
+    }
+
+    /// Kills all that belongs to a container.
+    pub fn power_cut(&self, keeper: ProcessId, init: ProcessId) {
+        self.kill_both(keeper);
+        self.kill_process(init);
+    }
+
     /// Says whether any hierarchy still has the container's group.
     pub fn group_exists(&self, id: &str) -> bool {
         fs::read_dir("/sys/fs/cgroup").unwrap().any(|entry| entry.unwrap().path().join("motet").join(id).exists())

@@ -169,7 +169,7 @@ pub(crate) fn run_hook(state: &State, config: &Config, hook: &Hook) -> Result<()
     let what = format!("the startContainer hook `{}`", hook.path);
     let own = config.process.as_ref().ok_or_else(|| failed("`process` is missing"))?;
     let record = ProcessRecord {
-        args: [&[hook.path.clone()], hook.args.get(1..).unwrap_or_default()].concat(),
+        args: [std::slice::from_ref(&hook.path), hook.args.get(1..).unwrap_or_default()].concat(),
         env: hook.env.clone(),
         tty: false,
         ..sandbox::record(own)

@@ -3,7 +3,6 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::exit,
     reason = "a command line: it prints, and its exit code is the program's"
 )]
 

@@ -53,12 +53,12 @@ impl Dockerd {
         std::fs::write(folder.join("again"), "").unwrap();
         let named = format!("--data-root\0{}", folder.join("data").display());
         let pids = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok());
+        let mut pids = pids.filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok());
         let is_engine = |pid: &i32| {
             let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             arguments.starts_with(b"dockerd\0") && String::from_utf8_lossy(&arguments).contains(&named)
         };
-        let pid = pids.filter(is_engine).next().expect("the engine runs");
+        let pid = pids.find(is_engine).expect("the engine runs");
         crate::support::host::signal(pid, rustix::process::Signal::TERM);
         until("the engine has ended", || !folder.join("again").exists());
         until("the engine answers again", || answers(&self.socket));

@@ -100,8 +100,11 @@ thread_local! {
     static ENDED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// End states by scenario and number of its host: the engine that was first, and what it ended with.
-static ENDINGS: Mutex<Option<HashMap<(String, usize), (bool, Value)>>> = Mutex::new(None);
+/// End states so far.
+static ENDINGS: Mutex<Option<Endings>> = Mutex::new(None);
+
+/// By scenario and number of its host: the engine that was first, and what it ended with.
+type Endings = HashMap<(String, usize), (bool, Value)>;
 
 /// Holds what a scenario ended with against what it ended with on the other engine, if that was before.
 #[track_caller]

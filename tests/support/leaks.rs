@@ -45,8 +45,8 @@ fn programs(root: &Path) -> Vec<i32> {
         let init = status.pointer("/status/Running/init").or_else(|| status.pointer("/status/Paused/init"))?;
         let pid = i32::try_from(init["pid"].as_i64()?).ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let start_time = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.to_owned();
-        (start_time == init["start_time"].to_string()).then_some(pid)
+        let start_time: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        (init["start_time"].as_u64() == Some(start_time)).then_some(pid)
     };
     containers.filter_map(pid).collect()
 }

@@ -67,7 +67,6 @@ fn embedded(settings: &Settings, environment: &Environment) -> Result<Arc<dyn En
         host_ca: surroundings.host_ca,
         proxies: surroundings.proxies,
         ssh_agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
-        ..EmbeddedOptions::default()
     };
     open_embedded(layout, options).map_err(command_error)
 }

@@ -20,7 +20,10 @@ use crate::base::Scratch;
 
 /// Which steps were at hand, and which not.
 #[derive(Default)]
-struct Steps(Mutex<(BTreeMap<u32, String>, BTreeSet<String>, BTreeSet<String>)>);
+struct Steps(Mutex<Told>);
+
+/// The texts of steps by number, those that were at hand, and those that were not.
+type Told = (BTreeMap<u32, String>, BTreeSet<String>, BTreeSet<String>);
 
 impl Reporter for Steps {
     fn report(&self, report: Report) {

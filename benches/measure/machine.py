@@ -17,10 +17,13 @@ PACKAGES = {"dockerd": "docker.io", "podman": "podman", "crun": "crun", "runc": 
 class Machine:
     """Where each tool is; `None` where it isn't. What was started here ends with `end`."""
 
-    def __init__(self, root, scratch, motet, install, say):
+    def __init__(self, root, scratch, motet, install, alone, say):
         self.root, self.scratch, self.motet, self.say = root, scratch, motet, say
         self.missing, self.daemon, self.registry, self.forward = [], None, None, "ACCEPT"
         self.environment = dict(os.environ, MOTET_ROOT=str(scratch / "motet"), DOCKER_BUILDKIT="1", COMPOSE_BAKE="false")
+        if alone:
+            self.compose = self.docker = self.podman = self.crun = self.runc = self.engine = None
+            return
         if install:
             self.install()
         self.compose = self.find_compose(install)
@@ -147,6 +150,9 @@ class Machine:
                 yield process
 
     def end(self):
+        # Podman mounts its storage onto itself.
+        for folder in ("podman/overlay", "podman-run"):
+            subprocess.run(["umount", "-l", self.scratch / folder], capture_output=True)
         for child in (self.registry, self.daemon):
             if child:
                 child.terminate()

@@ -12,7 +12,16 @@ fn the_benchmark_prints_a_row_a_case_and_leaves_nothing() {
     }
     let json = tempfile::NamedTempFile::new().unwrap();
     let done = Command::new(workspace().join("benches/compare"))
-        .args(["--quick", "--alone", "--rounds", "1", "--only", "containers,network", "--motet", env!("CARGO_BIN_EXE_motet")])
+        .args([
+            "--quick",
+            "--alone",
+            "--rounds",
+            "1",
+            "--only",
+            "containers,network",
+            "--motet",
+            env!("CARGO_BIN_EXE_motet"),
+        ])
         .arg("--json")
         .arg(json.path())
         .output()

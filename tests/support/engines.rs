@@ -137,6 +137,9 @@ pub fn observable(container: &Value, folder: &str) -> Value {
     let mut labels: Vec<_> = text("Labels").split(',').map(str::to_owned).collect();
     // The version of the one program, and files that lie elsewhere for each host.
     labels.retain(|label| !label.starts_with("com.docker.compose.image="));
+    if text("Mounts").contains("FOLDER") {
+        labels.retain(|label| !label.starts_with("com.docker.compose.config-hash="));
+    }
     labels.sort();
     seen.insert("Labels".into(), json!(labels.iter().map(|label| one_off(label)).collect::<Vec<_>>()));
     let mut mounts: Vec<_> = text("Mounts").split(',').map(anonymous).collect();

@@ -5,16 +5,27 @@ use crate::state::container::{ContainerRecord, NamespaceRecord};
 
 /// Reads what process 1 of a container listens to.
 ///
-/// A signal that is blocked is kept for whoever waits for it (sigwait(3), signalfd(2)), so it is heard, too.
+/// A signal that is blocked is kept for whoever waits for it (sigwait(3), signalfd(2)), so it is heard, too. While a thread
+/// waits in sigwait(3) the kernel shows as open what it waits for: that is told by the call that it is in.
 pub fn of(record: &ContainerRecord, pid: i32) -> Hearing {
-    // Only process 1 of a namespace has no default actions.
-    if record.namespaces.pid != NamespaceRecord::Private {
+    // Only process 1 of a namespace has no default actions; ours passes every signal on to the program, which has them.
+    if record.init || record.namespaces.pid != NamespaceRecord::Private || waits_for_signals(pid) {
         return Hearing::Unknown;
     }
     match std::fs::read_to_string(format!("/proc/{pid}/status")) {
         Ok(status) => parse(&status),
         Err(_) => Hearing::Unknown,
     }
+}
+
+/// Says whether a thread of the process is in sigwait(3), as `/proc/PID/task/TID/syscall` tells (proc(5)).
+fn waits_for_signals(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let call = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("syscall")).ok();
+    threads.filter_map(call).any(|call| {
+        let number = call.split_ascii_whitespace().next().and_then(|number| number.parse::<i64>().ok());
+        number == Some(libc::SYS_rt_sigtimedwait)
+    })
 }
 
 fn parse(status: &str) -> Hearing {

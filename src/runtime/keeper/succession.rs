@@ -63,13 +63,18 @@ pub fn keep(rt: &Runtime, id: &str, beginning: Beginning, orders: Orders, remove
     drop(Termination::listen());
     guard::adopt_orphans();
     let work = Work { rt, id, shared: &shared, remove };
-    match clone(0, None, || work.keeper(beginning, Some(orders))) {
-        Ok((keeper, _)) => work.guard(keeper),
+    match fork(|| work.keeper(beginning, Some(orders))) {
+        Ok(keeper) => work.guard(keeper),
         Err(error) => {
             tracing::error!(%error, "cannot keep the container");
             125
         }
     }
+}
+
+/// Starts a child of whom only the number is wanted: its descriptor is closed at once, as every later child would have it.
+fn fork(child: impl FnOnce() -> i32) -> io::Result<i32> {
+    clone(0, None, child).map(|(pid, _)| pid)
 }
 
 /// What guard and keeper work on.
@@ -84,7 +89,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Guards a keeper until the end; returns the exit code.
     fn guard(self, keeper: i32) -> i32 {
-        let replace = || clone(0, None, || self.keeper(Beginning::Adopt, None)).map(|(pid, _)| pid);
+        let replace = || fork(|| self.keeper(Beginning::Adopt, None));
         match guard::watch(self.shared, keeper, &replace) {
             guard::REMOVE => {
                 self.shared.unlock();
@@ -131,8 +136,8 @@ impl Work<'_> {
                         keeper.go_on_below();
                         self.serve(keeper)
                     };
-                    match clone(0, None, go_on) {
-                        Ok((child, _)) => {
+                    match fork(go_on) {
+                        Ok(child) => {
                             keeper.let_go();
                             return self.guard(child);
                         }
@@ -228,6 +233,7 @@ impl Keeper<'_> {
         self.joints.clear();
         self.restarting.clear();
         (self.place, self.run, self.held, self.termination) = (None, None, Held::default(), None);
+        self.guard = None;
         self.log.let_go();
     }
 }

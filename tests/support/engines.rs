@@ -127,8 +127,9 @@ pub fn compare(ending: Value) {
     }
 }
 
-/// What both engines must agree on of a container as `ps` tells it; `folder` stands for the scratch folder.
-pub fn observable(container: &Value, folder: &str) -> Value {
+/// What both engines must agree on of a container as `ps` tells it; `folder` stands for the scratch folder. The hash of a
+/// service that mounts a part of that folder differs with it: `is_anywhere` is false then.
+pub fn observable(container: &Value, folder: &str, is_anywhere: bool) -> Value {
     let kept = ["Service", "State", "ExitCode", "Health", "Image", "Networks", "LocalVolumes"];
     let mut seen: serde_json::Map<String, Value> =
         kept.iter().map(|field| ((*field).to_owned(), container[*field].clone())).collect();
@@ -137,7 +138,7 @@ pub fn observable(container: &Value, folder: &str) -> Value {
     let mut labels: Vec<_> = text("Labels").split(',').map(str::to_owned).collect();
     // The version of the one program, and files that lie elsewhere for each host.
     labels.retain(|label| !label.starts_with("com.docker.compose.image="));
-    if text("Mounts").contains("FOLDER") {
+    if !is_anywhere {
         labels.retain(|label| !label.starts_with("com.docker.compose.config-hash="));
     }
     labels.sort();

@@ -228,7 +228,9 @@ impl Host {
             return serde_json::Value::Null;
         }
         let folder = self.folder.to_string_lossy();
-        let containers: Vec<_> = self.ps().iter().map(|container| engines::observable(container, &folder)).collect();
+        let text = std::fs::read_to_string(self.folder.join("compose.yaml")).unwrap_or_default();
+        let observed = |container| engines::observable(container, &folder, !text.contains("./"));
+        let containers: Vec<_> = self.ps().iter().map(observed).collect();
         serde_json::json!({
             "containers": containers,
             "networks": self.labelled("network", &[]),

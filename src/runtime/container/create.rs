@@ -118,8 +118,7 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
     let mut unfinished = begin(rt, &id, &request.name)?;
     let bundle = unfinished.bundle.clone();
     for (mount, index) in request.mounts.iter().zip(0..) {
-        let made = make_mount(rt, mount)?;
-        record_anonymous(&mut unfinished, &made, mount);
+        let made = make_mount(rt, &named(&mut unfinished, mount)?)?;
         record.mounts.insert(index, made);
     }
     for from in &request.volumes_from {
@@ -129,8 +128,7 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
         if path != "/" && !record.mounts.iter().any(|mount| mount.target == path) {
             let source = MountSourceRequest::Anonymous { name: None };
             let mount = MountRequest { source, target: path, read_only: false };
-            let made = make_mount(rt, &mount)?;
-            record_anonymous(&mut unfinished, &made, &mount);
+            let made = make_mount(rt, &named(&mut unfinished, &mount)?)?;
             record.mounts.push(made);
         }
     }
@@ -350,12 +348,13 @@ fn inherit(rt: &Runtime, from: &VolumesFrom, record: &mut ContainerRecord) -> Re
 }
 
 /// Volumes that were made for this container alone go with it when it can't be made.
-fn record_anonymous(unfinished: &mut Unfinished<'_>, made: &MountRecord, asked: &MountRequest) {
-    if let (MountSourceRecord::Volume { name, .. }, MountSourceRequest::Anonymous { name: None }) =
-        (&made.source, &asked.source)
-    {
-        unfinished.anonymous.push(name.clone());
-    }
+/// Returns the mount with a name for a new anonymous volume, which goes with the bundle should that never be finished.
+fn named(unfinished: &mut Unfinished<'_>, mount: &MountRequest) -> Result<MountRequest, CreateError> {
+    let MountSourceRequest::Anonymous { name: None } = mount.source else { return Ok(mount.clone()) };
+    let name = new_id()?;
+    unfinished.anonymous.push(name.clone());
+    record::write(&unfinished.bundle.doomed(), &unfinished.anonymous)?;
+    Ok(MountRequest { source: MountSourceRequest::Anonymous { name: Some(name) }, ..mount.clone() })
 }
 
 fn make_mount(rt: &Runtime, mount: &MountRequest) -> Result<MountRecord, CreateError> {

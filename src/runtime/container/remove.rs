@@ -72,6 +72,9 @@ pub fn remove(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Re
         repair::clear_away(rt, &id);
     }
     let gone = rt.layout.unfinished(&id);
+    let anonymous = anonymous(&container.record);
+    // Whatever its creation has left there, these are the volumes that go with it.
+    record::write(&bundle.doomed(), if request.volumes { anonymous.as_slice() } else { &[] })?;
     // From here on it is not there any more; whatever a kill leaves of it, the next listing sweeps away.
     std::fs::rename(&bundle.lib, &gone.lib).map_err(|source| RemoveError::Io { path: bundle.lib.clone(), source })?;
     let lock = names::lock(rt)?;
@@ -79,24 +82,32 @@ pub fn remove(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Re
     drop(lock);
     occurrence::of_container(&rt.layout, &container.record, "destroy", &[]);
     let mut result = network::release(rt, &id).map_err(RemoveError::from);
-    let removed = std::fs::remove_dir_all(&gone.lib);
-    result = result.and(removed.map_err(|source| RemoveError::Io { path: gone.lib, source }));
     if request.volumes {
-        result = result.and(remove_volumes(rt, &container.record));
+        result = result.and(remove_volumes(rt, &anonymous));
+    }
+    let removed = std::fs::remove_dir_all(&gone.lib);
+    result.and(removed.map_err(|source| RemoveError::Io { path: gone.lib, source }))
+}
+
+/// Another container may have inherited one: then it stays.
+fn remove_volumes(rt: &Runtime, names: &[&str]) -> Result<(), RemoveError> {
+    let mut result = Ok(());
+    for name in names {
+        match volume::remove(rt, name) {
+            Ok(_) | Err(VolumeError::InUse { .. }) => {}
+            Err(error) => result = result.and(Err(error.into())),
+        }
     }
     result
 }
 
-/// Another container may have inherited one: then it stays.
-fn remove_volumes(rt: &Runtime, container: &ContainerRecord) -> Result<(), RemoveError> {
-    let mut result = Ok(());
+/// Names of the container's anonymous volumes.
+fn anonymous(container: &ContainerRecord) -> Vec<&str> {
+    let mut names = Vec::new();
     for mount in &container.mounts {
         if let MountSourceRecord::Volume { name, anonymous: true, .. } = &mount.source {
-            match volume::remove(rt, name) {
-                Ok(_) | Err(VolumeError::InUse { .. }) => {}
-                Err(error) => result = result.and(Err(error.into())),
-            }
+            names.push(name.as_str());
         }
     }
-    result
+    names
 }

@@ -11,6 +11,7 @@ use crate::network::{self, ports};
 use crate::state::container::{ContainerRecord, RestartRecord, Status, StatusRecord};
 use crate::state::process::{ProcessId, boot_id};
 use crate::state::record::{self, RecordError};
+use crate::volume;
 
 /// Exit code of a container of which nobody knows how it ended: the machine went down, or all that watched it was killed.
 const UNKNOWN: i32 = 255;
@@ -136,6 +137,11 @@ pub fn sweep(rt: &Runtime, id: &str) {
     if let Ok(Some(_act)) = record::try_lock(&bundle.act_lock()) {
         if let Ok(Some(container)) = record::read::<ContainerRecord>(&bundle.record()) {
             names::take_back(rt, &container.name, id, &lock);
+        }
+        drop(lock);
+        for volume in record::read::<Vec<String>>(&bundle.doomed()).ok().flatten().unwrap_or_default() {
+            // One that another container has inherited stays.
+            let _ = volume::remove(rt, &volume);
         }
         let _ = network::release(rt, id);
         // What can't be removed now is tried again next time.

@@ -206,6 +206,11 @@ impl Bundle {
         self.lib.join("lock")
     }
 
+    /// Names of the volumes that go with an unfinished bundle when it is swept away.
+    pub fn doomed(&self) -> PathBuf {
+        self.lib.join("doomed.json")
+    }
+
     /// Held by a command while it starts, renames or removes the container: one of them at a time.
     pub fn act_lock(&self) -> PathBuf {
         self.lib.join("act.lock")

@@ -46,7 +46,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> 
 /// Writes a record aside and renames it: a reader sees the old or the new one, never half of one.
 ///
 /// Not synced: after a power cut the record may be an old one, and the next command rebuilds from what it finds.
-pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), RecordError> {
+pub fn write<T: Serialize + ?Sized>(path: &Path, record: &T) -> Result<(), RecordError> {
     let error = |source| RecordError::Io { act: "write", path: path.into(), source };
     // Two processes, or two threads, may write the same record: each has its own file aside.
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -98,6 +98,8 @@ pub fn policy_health_and_limits_go_on_under_another_keeper(scratch: &Scratch) {
     }
     stop::stop(&scratch.rt, &id, StopRequest { grace_ms: Some(0), signal: None }).unwrap();
     assert!(matches!(scratch.status(&id).status, Status::Exited { .. }));
+    // It answers first and clears away then.
+    std::fs::File::open(scratch.rt.layout.bundle(&id).lock()).unwrap().lock().unwrap();
     assert!(!scratch.group_exists(&id));
 }
 

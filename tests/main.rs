@@ -14,6 +14,7 @@ mod support {
     pub mod host;
     pub mod image;
     pub mod leaks;
+    pub mod program;
     pub mod registry;
 }
 

@@ -14,6 +14,7 @@ use crate::support::checks;
 use crate::support::dockerd;
 use crate::support::engines::engines;
 use crate::support::host::{Host, Outcome, finish, lacks_root, until};
+use crate::support::program;
 
 /// An engine's socket that answers the first call as an engine does and every other one with `answer`.
 fn faulty(socket: &Path, answer: &'static str) {
@@ -99,7 +100,7 @@ fn who_may_not_use_the_engine_is_told_whom_to_be() {
     let scratch = host.root.parent().unwrap().to_owned();
     std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = scratch.join("motet");
-    std::fs::copy(env!("CARGO_BIN_EXE_motet"), &program).unwrap();
+    program::install(env!("CARGO_BIN_EXE_motet").as_ref(), &program);
     let mut command = Command::new(&program);
     command.args(["--engine", "docker", "up", "-d"]).current_dir(&host.folder).uid(65534).gid(65534);
     let runtime = scratch.join("runtime");

@@ -1,12 +1,12 @@
 //! The store through the program: images come in from archives, have names, go out again, and hostile ones do nothing.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
 use crate::support::image::stand_in;
+use crate::support::program;
 
 /// What the store has, as `NAME:TAG ID` lines.
 fn images(host: &Host) -> String {
@@ -100,8 +100,7 @@ fn hostile_images_do_nothing_to_the_host() {
     }
     let host = Host::empty("hostile");
     let docker = host.folder.join("docker");
-    std::fs::write(&docker, DOCKER).unwrap();
-    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&docker, DOCKER);
     let mut command = Command::new("python3");
     command.arg(battery).arg(&docker).env("MOTET_ROOT", &host.root).env("MOTET", env!("CARGO_BIN_EXE_motet"));
     let output = command.output().unwrap();

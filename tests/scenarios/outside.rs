@@ -1,10 +1,9 @@
 //! Programs outside of the engine: providers and the model runner, real scripts here; and what runs before a service.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use crate::support::checks;
 use crate::support::engines::engines;
 use crate::support::host::{Host, Outcome, finish, lacks_root};
+use crate::support::program;
 
 /// A provider that keeps a diary, and gives what a file holds.
 const PROVIDER: &str = r#"#!/bin/sh
@@ -42,9 +41,9 @@ services:
 ";
 
 fn program(host: &Host, path: &str, text: &str) {
-    host.write(path, text);
-    let permissions = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(host.folder.join(path), permissions).unwrap();
+    let path = host.folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    program::write(&path, text);
 }
 
 /// Runs the program with the project's `bin` in PATH and its `docker` as the folder of docker's plug-ins.

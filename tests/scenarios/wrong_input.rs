@@ -3,6 +3,7 @@
 use crate::support::checks;
 use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
+use crate::support::program;
 
 /// A file that is wrong, and what the error must name.
 fn check(text: &str, names: &[&str]) {
@@ -135,7 +136,7 @@ fn a_user_who_is_not_root_is_told_what_is_missing() {
     host.write("compose.yaml", "services: { web: { image: 'stand-in:1' } }");
     // The folder of the build may be closed to others: the program is given by a path that is not.
     let program = host.folder.join("motet");
-    std::fs::copy(env!("CARGO_BIN_EXE_motet"), &program).unwrap();
+    program::install(env!("CARGO_BIN_EXE_motet").as_ref(), &program);
     let mut command = std::process::Command::new(&program);
     command
         .args(["up", "-d"])

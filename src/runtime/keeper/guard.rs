@@ -4,6 +4,7 @@
 //! The container's process 1 is the keeper's child. Once the keeper is gone it is the guard's, who tells the next keeper
 //! how it ended.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -34,6 +35,8 @@ pub struct Shared {
     /// Descriptors of the run.
     pub store: Store,
     ends: (OwnedFd, OwnedFd),
+    /// Who has forked the present keeper.
+    parent: Cell<Option<Pid>>,
 }
 
 impl Shared {
@@ -46,7 +49,18 @@ impl Shared {
             listener: control::listen(bundle)?,
             store: Store::open()?,
             ends: rustix::pipe::pipe_with(flags)?,
+            parent: Cell::new(None),
         })
+    }
+
+    /// Notes that whoever is forked next has us as its guard.
+    pub fn be_parent(&self) {
+        self.parent.set(Some(rustix::process::getpid()));
+    }
+
+    /// Opens the guard of this keeper; `None`: it is gone.
+    pub fn open_guard(&self) -> Option<OwnedFd> {
+        open(self.parent.get()?)
     }
 
     /// Lets go of the lock, for all who hold it.
@@ -98,11 +112,10 @@ pub fn adopt_orphans() {
     }
 }
 
-/// Opens the guard of this keeper; `None`: it is gone.
-pub fn open() -> Option<OwnedFd> {
-    let guard = rustix::process::getppid()?;
-    let pidfd = rustix::process::pidfd_open(guard, PidfdFlags::empty()).ok()?;
-    (rustix::process::getppid() == Some(guard)).then_some(pidfd)
+/// Opens our parent, if it still is: one that has died is replaced by another process, which is nobody's guard.
+fn open(parent: Pid) -> Option<OwnedFd> {
+    let pidfd = rustix::process::pidfd_open(parent, PidfdFlags::empty()).ok()?;
+    (rustix::process::getppid() == Some(parent)).then_some(pidfd)
 }
 
 /// Waits for the keeper's end, and replaces it where somebody has killed it. Returns its exit code.
@@ -141,5 +154,17 @@ pub fn watch(shared: &Shared, mut keeper: i32, replace: &dyn Fn() -> io::Result<
                 return 125;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_our_parent_any_more_is_no_guard() {
+        let parent = rustix::process::getppid().unwrap();
+        assert!(open(parent).is_some());
+        assert!(open(rustix::process::getpid()).is_none(), "it lives, and is not our parent");
     }
 }

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Runtime;
 use crate::keeper::control::Client;
-use crate::keeper::guard::{self, Shared};
+use crate::keeper::guard::Shared;
 use crate::keeper::joint::Joint;
 use crate::keeper::launch::{self, Ending, Held, Place, Run};
 use crate::keeper::log::LogWriter;
@@ -122,7 +122,7 @@ impl<'a> Keeper<'a> {
             clock: Instant::now(),
             log: launch::open_log(rt, &record)?,
             shared,
-            guard: guard::open(),
+            guard: shared.open_guard(),
             needs_guard: true,
             termination: Termination::listen().ok(),
             clients: Vec::new(),
@@ -181,12 +181,13 @@ impl Keeper<'_> {
 
     pub(super) fn serve(&mut self) -> Served {
         while !self.is_ended {
+            // It may have been killed before we could look at it.
+            if self.guard.is_none() && self.needs_guard {
+                return Served::Unguarded;
+            }
             self.let_go_of_input();
             for source in self.wait() {
                 self.on_ready(source);
-            }
-            if self.guard.is_none() && self.needs_guard && !self.is_ended {
-                return Served::Unguarded;
             }
             if self.machine.deadline().is_some_and(|deadline| deadline <= self.now()) {
                 self.on(Event::Due);

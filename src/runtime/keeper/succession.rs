@@ -63,7 +63,7 @@ pub fn keep(rt: &Runtime, id: &str, beginning: Beginning, orders: Orders, remove
     drop(Termination::listen());
     guard::adopt_orphans();
     let work = Work { rt, id, shared: &shared, remove };
-    match fork(|| work.keeper(beginning, Some(orders))) {
+    match fork(&shared, || work.keeper(beginning, Some(orders))) {
         Ok(keeper) => work.guard(keeper),
         Err(error) => {
             tracing::error!(%error, "cannot keep the container");
@@ -73,7 +73,8 @@ pub fn keep(rt: &Runtime, id: &str, beginning: Beginning, orders: Orders, remove
 }
 
 /// Starts a child of whom only the number is wanted: its descriptor is closed at once, as every later child would have it.
-fn fork(child: impl FnOnce() -> i32) -> io::Result<i32> {
+fn fork(shared: &Shared, child: impl FnOnce() -> i32) -> io::Result<i32> {
+    shared.be_parent();
     clone(0, None, child).map(|(pid, _)| pid)
 }
 
@@ -89,7 +90,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Guards a keeper until the end; returns the exit code.
     fn guard(self, keeper: i32) -> i32 {
-        let replace = || fork(|| self.keeper(Beginning::Adopt, None));
+        let replace = || fork(self.shared, || self.keeper(Beginning::Adopt, None));
         match guard::watch(self.shared, keeper, &replace) {
             guard::REMOVE => {
                 self.shared.unlock();
@@ -136,7 +137,7 @@ impl Work<'_> {
                         keeper.go_on_below();
                         self.serve(keeper)
                     };
-                    match fork(go_on) {
+                    match fork(self.shared, go_on) {
                         Ok(child) => {
                             keeper.let_go();
                             return self.guard(child);
@@ -144,6 +145,7 @@ impl Work<'_> {
                         Err(error) => {
                             tracing::error!(%error, "cannot put another guard in the place of the one that was killed");
                             keeper.needs_guard = false;
+                            keeper.sees_ends_itself();
                         }
                     }
                 }
@@ -215,7 +217,7 @@ impl Keeper<'_> {
     /// Goes on as the child of who kept the container before.
     fn go_on_below(&mut self) {
         self.me = ProcessId::of(std::process::id().cast_signed());
-        self.guard = guard::open();
+        self.guard = self.shared.open_guard();
         self.termination = Termination::listen().ok();
         if let Some(run) = &mut self.run {
             run.ending = if run.ending == Ending::Child { Ending::Told } else { Ending::Seen };
@@ -224,6 +226,13 @@ impl Keeper<'_> {
         let status = self.status();
         self.write_status(status);
         tracing::warn!("the guard was killed: put another in its place");
+    }
+
+    /// Nobody is left who would tell the end of a process that is not our child.
+    fn sees_ends_itself(&mut self) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.ending == Ending::Told) {
+            run.ending = Ending::Seen;
+        }
     }
 
     /// Lets go of all that a guard does not hold.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use runtime::state::calendar;
+
 /// Reads a moment: a length of time before `now`, an RFC 3339 date or date and time (UTC unless it says), or seconds
 /// since 1970 with an optional fraction.
 pub(crate) fn parse_moment(text: &str, now: SystemTime) -> Result<SystemTime, String> {
@@ -78,7 +80,7 @@ fn parse_date(text: &str) -> Option<SystemTime> {
     {
         return None;
     }
-    let whole = days_from_civil(year, month, day) * 86400 + hours * 3600 + minutes * 60 - offset;
+    let whole = calendar::days(year, month, day) * 86400 + hours * 3600 + minutes * 60 - offset;
     Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(whole).ok()?) + Duration::try_from_secs_f64(seconds).ok()?)
 }
 
@@ -91,16 +93,6 @@ fn split_offset(time: &str) -> Option<(&str, i64)> {
     let (hours, minutes) = time[at + 1..].split_once(':')?;
     let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
     Some((&time[..at], if time[at..].starts_with('-') { -seconds } else { seconds }))
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use orchestrator::engine::container::{ContainerState, Health};
+use runtime::state::calendar;
 
 /// Returns a length of time in Docker's words: `Less than a second`, `About a minute`, `5 hours`.
 pub(crate) fn words(length: Duration) -> String {
@@ -51,7 +52,7 @@ pub(crate) fn status(state: &ContainerState, now: SystemTime) -> String {
 /// Returns `2026-11-24T16:42:00.123456789Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = civil(since.as_secs() / 86400);
+    let (year, month, day) = calendar::date(i64::try_from(since.as_secs() / 86400).unwrap_or(0));
     let second = since.as_secs() % 86400;
     format!(
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:09}Z",
@@ -66,18 +67,6 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 pub(crate) fn go_time(time: SystemTime) -> String {
     let text = rfc3339(time);
     format!("{} {} +0000 UTC", &text[..10], &text[11..19])
-}
-
-/// Year, month and day of a day since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

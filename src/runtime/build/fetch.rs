@@ -18,7 +18,7 @@ use crate::image::digest::Digest;
 use crate::image::staging::{self, Staging};
 use crate::registry::connection;
 use crate::registry::settings::HostSettings;
-use crate::state::record;
+use crate::state::{calendar, record};
 
 /// Why it could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -168,11 +168,7 @@ fn http_time(text: &str) -> Option<i64> {
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = i64::try_from(months.iter().position(|name| name == month)?).ok()? + 1;
     let number = |text: &str| text.parse::<i64>().ok();
-    // https://howardhinnant.github.io/date_algorithms.html#days_from_civil
-    let year = number(year)? - i64::from(month <= 2);
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + number(day)? - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let days = calendar::days(number(year)?, month, number(day)?);
     Some(days * 86_400 + number(hour)? * 3600 + number(minute)? * 60 + number(second)?)
 }
 

@@ -25,6 +25,7 @@ use crate::image::digest::Digest;
 use crate::image::staging;
 use crate::progress::Report;
 use crate::snapshot::diff;
+use crate::state::calendar;
 use crate::state::container::ProcessRecord;
 
 const DEFAULT_SHM: u64 = 64 << 20;
@@ -250,17 +251,7 @@ pub fn now() -> String {
 
 /// Returns a time of seconds since 1970 in that form.
 pub(super) fn time(seconds: i64) -> String {
-    let seconds = seconds.max(0).unsigned_abs();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // The civil date of a day number: https://howardhinnant.github.io/date_algorithms.html#civil_from_days
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (days, rest) = (seconds.max(0) / 86_400, seconds.max(0) % 86_400);
+    let (year, month, day) = calendar::date(days);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }

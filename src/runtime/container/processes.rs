@@ -9,6 +9,7 @@ use crate::cgroup::group::Group;
 use crate::container::act::{self, ActError};
 use crate::container::list;
 use crate::keeper::spec;
+use crate::state::calendar;
 use crate::state::process::ProcessId;
 
 /// Clock ticks a second, as /proc counts them.
@@ -306,14 +307,8 @@ fn clock(time: u64, now: u64) -> String {
     if time / 86_400 == now / 86_400 {
         return format!("{:02}:{:02}", time / 3600 % 24, time / 60 % 60);
     }
-    // Howard Hinnant's `civil_from_days`.
-    let days = time / 86_400 + 719_468;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let name = MONTHS[usize::try_from((month + 2) % 12).unwrap_or(0)];
+    let (_, month, day) = calendar::date(i64::try_from(time / 86_400).unwrap_or(0));
+    let name = MONTHS[usize::try_from(month - 1).unwrap_or(0)];
     format!("{name}{day:02}")
 }
 

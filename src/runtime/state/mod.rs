@@ -1,5 +1,6 @@
 //! What is on disk: where, in which format, and how it is written so that a kill at any instant loses nothing.
 
+pub mod calendar;
 pub mod changes;
 pub mod container;
 pub mod image;

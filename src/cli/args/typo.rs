@@ -6,7 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 pub(crate) fn explain(error: &clap::Error) -> Option<String> {
     let text = |kind: ContextKind| match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        ContextValue::Strings(texts) => texts.first().cloned(),
+        // clap lists them by likeness, the nearest last.
+        ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     };
     let (what, given, near) = match error.kind() {
@@ -31,7 +32,8 @@ mod tests {
 
     fn check(line: &str, expected: &str) {
         let up = Command::new("up").arg(Arg::new("detach").long("detach").action(ArgAction::SetTrue));
-        let root = Command::new("motet").subcommand(up).subcommand(Command::new("down"));
+        let verbs = ["down", "ps", "push"].map(Command::new);
+        let root = Command::new("motet").subcommand(up).subcommands(verbs);
         let error = root.try_get_matches_from(line.split(' ')).unwrap_err();
         assert_eq!(explain(&error).unwrap(), format!("{expected}\n"));
     }
@@ -39,6 +41,7 @@ mod tests {
     #[test]
     fn a_typo_is_one_line_with_the_nearest() {
         check("motet upp", "error: unknown command `upp`; did you mean `up`?");
+        check("motet psx", "error: unknown command `psx`; did you mean `ps`?");
         check("motet up --detatch", "error: unknown argument `--detatch`; did you mean `--detach`?");
         check("motet frobnicate", "error: unknown command `frobnicate`; `motet --help` lists what there is");
     }

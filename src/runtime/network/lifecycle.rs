@@ -268,8 +268,18 @@ fn mend(rt: &Runtime, folders: &[String]) {
     }
 }
 
-/// Returns every network, by name.
+/// Returns every network, by name, and clears away what killed commands have left of others.
 pub fn list(rt: &Runtime) -> Result<Vec<NetworkRecord>, NetworkError> {
+    let (networks, left) = recorded(rt)?;
+    if !left.is_empty() {
+        mend(rt, &left);
+    }
+    Ok(networks)
+}
+
+/// Returns every network, by name, and the folders of what is none: half made, half removed, or abandoned. Changes
+/// nothing, so that the firewall may ask under its lock, which the clearing of a network takes.
+pub(crate) fn recorded(rt: &Runtime) -> Result<(Vec<NetworkRecord>, Vec<String>), NetworkError> {
     let mut networks = Vec::new();
     let mut left = Vec::new();
     for id in names_in(&rt.layout.networks())? {
@@ -279,11 +289,8 @@ pub fn list(rt: &Runtime) -> Result<Vec<NetworkRecord>, NetworkError> {
             Some(_) | None => left.push(id),
         }
     }
-    if !left.is_empty() {
-        mend(rt, &left);
-    }
     networks.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(networks)
+    Ok((networks, left))
 }
 
 /// Finds a network by its id, its name, or a beginning of its id that no other has.

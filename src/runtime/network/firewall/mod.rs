@@ -10,6 +10,7 @@ pub mod policy;
 pub mod rules;
 pub mod table;
 
+use std::collections::BTreeSet;
 use std::io;
 
 use rustix::io::Errno;
@@ -89,10 +90,18 @@ pub fn add_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
 
 /// Forgets a network, and with the last one the table. Its record is gone already.
 pub fn remove_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
-    if lifecycle::list(rt).map_err(io::Error::other)?.is_empty() {
+    let others = networks(rt)?;
+    if others.is_empty() {
         return remove_table(rt);
     }
-    change(rt, &rules::network(network), &[])
+    // One that was killed half removed may have lost its subnet to another.
+    let kept: Vec<Element> = others.iter().flat_map(rules::network).collect();
+    let gone: Vec<Element> = rules::network(network).into_iter().filter(|element| !kept.contains(element)).collect();
+    change(rt, &gone, &[])
+}
+
+fn networks(rt: &Runtime) -> io::Result<Vec<NetworkRecord>> {
+    Ok(lifecycle::recorded(rt).map_err(io::Error::other)?.0)
 }
 
 /// Removes the table, if it is there.
@@ -135,15 +144,13 @@ fn rebuild(rt: &Runtime, socket: &mut Socket) -> io::Result<()> {
     let removal = has_table(socket, &name).then(|| table::remove_table(&name));
     let mut messages = vec![table::add_table(&name)];
     messages.extend(rules::all(&name));
-    let mut elements = Vec::new();
-    for network in lifecycle::list(rt).map_err(io::Error::other)? {
-        elements.extend(rules::network(&network));
-    }
+    let mut elements: Vec<Element> = networks(rt)?.iter().flat_map(rules::network).collect();
     for publication in publications::all(rt).map_err(io::Error::other)? {
         elements.extend(publication.forwards().iter().map(rules::port));
     }
-    elements.sort();
-    elements.dedup_by(|a, b| (a.set, &a.key, a.is_end) == (b.set, &b.key, b.is_end));
+    // A range's end follows its start: the kernel takes the start of a second range before it for an overlap.
+    let mut seen = BTreeSet::new();
+    elements.retain(|element| seen.insert((element.set, element.key.clone(), element.is_end)));
     messages.extend(elements.iter().map(|element| table::add_element(&name, element)));
     match socket.transaction(&removal.into_iter().chain(messages.iter().cloned()).collect::<Vec<_>>()) {
         // Something of an old table was in the way after all: it goes first, then.

@@ -123,6 +123,55 @@ fn what_a_reboot_or_a_flush_took_is_made_again_at_the_next_start() {
 }
 
 #[test]
+fn a_flushed_table_is_made_again_for_neighbouring_subnets_and_half_removed_networks() {
+    on_a_host(|host| {
+        let network = |name: &str, subnet: &str| {
+            let pool = Pool { subnet: Some(subnet.into()), ..Pool::default() };
+            let request = NetworkRequest { name: name.into(), pools: vec![pool], ..NetworkRequest::default() };
+            create(&host.rt, &request).unwrap()
+        };
+        // Each begins where another ends; by name they come in no order.
+        let front = network("a", "10.77.1.0/24");
+        let others = [network("b", "10.77.0.0/24"), network("c", "10.77.3.0/24"), network("d", "10.77.2.0/24")];
+        for half_removed in ["b", "c"] {
+            let id = find(&host.rt, half_removed).unwrap().unwrap().id;
+            std::fs::rename(host.rt.layout.networks().join(&id), host.rt.layout.leaving_network(&id)).unwrap();
+            let name = firewall::table_name(&host.rt.layout);
+            Socket::netfilter().unwrap().transaction(&[table::remove_table(&name)]).unwrap();
+            // A port opens before anybody has cleared the other network away.
+            firewall::ensure(&host.rt).unwrap();
+            assert!(has_table(host));
+        }
+        let left = list(&host.rt).unwrap();
+        assert_eq!(left.iter().map(|network| &network.name[..]).collect::<Vec<_>>(), ["a", "d"]);
+        assert!(!host.has_link(&others[0].bridge) && !host.has_link(&others[1].bridge));
+        let a = host.container("a", &[&front]);
+        serve(&host.world, 81);
+        let world: IpAddr = "203.0.113.2".parse().unwrap();
+        assert_eq!(ask(Some(&a.netns), world, 81).unwrap(), "203.0.113.1", "masqueraded");
+    });
+}
+
+#[test]
+fn clearing_a_half_removed_network_leaves_its_subnet_to_the_next() {
+    on_a_host(|host| {
+        let front = host.network("front");
+        let leaving = host.rt.layout.leaving_network(&front.id);
+        std::fs::rename(host.rt.layout.networks().join(&front.id), leaving).unwrap();
+        let pool = Pool { subnet: Some(format!("{}/16", front.subnets[0].address)), ..Pool::default() };
+        let request = NetworkRequest { name: "next".into(), pools: vec![pool], ..NetworkRequest::default() };
+        let mut socket = Socket::route().unwrap();
+        crate::network::bridge::remove(&mut socket, &front.bridge).unwrap();
+        let next = create(&host.rt, &request).unwrap();
+        assert_eq!(list(&host.rt).unwrap().len(), 1);
+        let a = host.container("a", &[&next]);
+        serve(&host.world, 81);
+        let world: IpAddr = "203.0.113.2".parse().unwrap();
+        assert_eq!(ask(Some(&a.netns), world, 81).unwrap(), "203.0.113.1", "masqueraded");
+    });
+}
+
+#[test]
 fn a_network_with_ipv6_gives_both_and_an_internal_one_no_way_out() {
     on_a_host(|host| {
         let request = NetworkRequest { name: "six".into(), ipv6: true, ..NetworkRequest::default() };

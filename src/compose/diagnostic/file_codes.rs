@@ -88,7 +88,7 @@ services:
     },
     Explanation {
         code: 9,
-        text: r#"A Compose file that was named, by -f, by `include` or by `extends`, lies in a git repository or a registry (https://, git@, github.com/, oci://) and could not be fetched. Nothing is fetched unless --allow-remote is given or COMPOSE_EXPERIMENTAL_GIT_REMOTE is true, since a file from elsewhere decides what runs on this machine. Of oci:// addresses nothing is fetched yet."#,
+        text: r#"A Compose file that was named, by -f, by `include` or by `extends`, lies in a git repository or a registry (https://, git@, github.com/, oci://) and could not be fetched. Nothing is fetched unless --allow-remote is given or COMPOSE_EXPERIMENTAL_GIT_REMOTE is true, since a file from elsewhere decides what runs on this machine."#,
         wrong: r#"include: ["https://example.com/shop.git#main:compose.yaml"]
 services:
   web:
@@ -364,6 +364,58 @@ services:
   web:
     image: nginx
     ports: ["8080:8080"]"#,
+    },
+    Explanation {
+        code: 125,
+        text: r#"A key ends with a `:`, and its value begins behind a space or on the next line."#,
+        wrong: r#"services:
+  web
+    image: nginx"#,
+        right: r#"services:
+  web:
+    image: nginx"#,
+    },
+    Explanation {
+        code: 126,
+        text: r#"In double quotes a `\` begins an escape, such as \n, \t, \x07 or \u2013. Anything else behind it is a mistake: paths and patterns with backslashes go in single quotes."#,
+        wrong: r#"services:
+  web:
+    image: nginx
+    working_dir: "C:\Users""#,
+        right: r#"services:
+  web:
+    image: nginx
+    working_dir: 'C:\Users'"#,
+    },
+    Explanation {
+        code: 127,
+        text: r#"A value in quotes or brackets ends where they close, and something stands behind it."#,
+        wrong: r#"services:
+  web:
+    image: nginx
+    environment:
+      SAY: 'it's fine'"#,
+        right: r#"services:
+  web:
+    image: nginx
+    environment:
+      SAY: "it's fine""#,
+    },
+    Explanation {
+        code: 128,
+        text: r#"Items of a list (`- a`) and keys (`a: b`) stand in one column. A value is one or the other."#,
+        wrong: r#"services:
+  web:
+    image: nginx
+    environment:
+      - DEBUG=1
+      LEVEL: info"#,
+        right: r#"services:
+  web:
+    image: nginx
+    environment:
+      - DEBUG=1
+      - LEVEL=info"#,
     },
     Explanation {
         code: 201,

@@ -271,6 +271,20 @@ impl<'t> Builder<'t> {
     }
 
     fn odd_key(&mut self, key: &Node) {
+        let start = key.span.start as usize;
+        let is_template = self.text[..start].ends_with('{') && self.text[start..].starts_with('{');
+        if is_template {
+            let line = self.text[start..].lines().next().unwrap_or_default();
+            let whole = line.split_once("}}").map_or(line, |(inside, _)| inside).trim_start_matches('{').trim();
+            self.mistakes.push(
+                Diagnostic::error(116, format!("`{{{{ {whole} }}}}` is no value"))
+                    .at(key.span)
+                    .label("to YAML a mapping in place of a key")
+                    .help("a file with `{{ .. }}` is a template: have its tool fill it in first, or put the value in quotes")
+                    .help("a variable of the environment is written ${NAME}"),
+            );
+            return;
+        }
         let shown = key.plain();
         self.mistakes.push(
             Diagnostic::error(116, format!("the key `{shown}` is {} and keys are strings", key.kind()))

@@ -2,44 +2,72 @@
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
-use crate::diagnostic::Diagnostic;
-use crate::source::{FileId, Span};
+use crate::diagnostic::{Diagnostic, similar};
+use crate::document::yaml_error::open::scan;
+use crate::document::yaml_error::place::{Place, quoted};
+use crate::source::FileId;
+
+mod layout;
+mod open;
+mod place;
+mod quotes;
 
 /// Returns the diagnostic for a file that is not YAML.
 pub fn describe(error: &ScanError, text: &str, file: FileId) -> Diagnostic {
-    let offset = text.floor_char_boundary(error.marker().byte_offset().unwrap_or(text.len()));
-    let line_start = text[..offset].rfind('\n').map_or(0, |position| position + 1);
-    let line_end = text[line_start..].find('\n').map_or(text.len(), |length| line_start + length);
-    let line = &text[line_start..line_end];
-    let indent = line.len() - line.trim_start().len();
-    let at = |start: usize, end: usize| Span {
-        file,
-        start: u32::try_from(start).unwrap_or(u32::MAX),
-        end: u32::try_from(end.max(start)).unwrap_or(u32::MAX),
-    };
-    if let Some(tab) = line.find('\t').filter(|tab| *tab < indent) {
+    let place = Place::new(text, file, error.marker().byte_offset().unwrap_or(text.len()).min(text.len()));
+    if let Some(tab) = place.line.find('\t').filter(|tab| *tab < place.indent()) {
+        let tab = place.line_start + tab;
         return Diagnostic::error(101, "a tab indents this line, and YAML allows only spaces")
-            .at(at(line_start + tab, line_start + tab + 1))
+            .at(place.span(tab, tab + 1))
             .label("a tab")
             .help("indent with two spaces");
     }
-    let here = at(offset, text.ceil_char_boundary(offset + 1).min(line_end.max(offset)));
+    let here = place.here();
     match error.kind() {
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => colon(line, line_start, &at, here),
-        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::SimpleKeyExpected => {
-            indentation(text, line_start, line, indent, &at)
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
+            layout::unclosed_bracket(&place).unwrap_or_else(|| layout::colon(&place))
         }
-        ErrorKind::UnclosedQuotedScalar => Diagnostic::error(104, "a quote is opened and never closed")
-            .at(here)
-            .label("by the end of this, the quote is still open")
-            .help("close it with the same quote that opened it"),
+        ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::InvalidIndentation
+        | ErrorKind::SimpleKeyExpected
+        | ErrorKind::InvalidSimpleKey
+        | ErrorKind::InvalidFlowScalarIndent => {
+            layout::unclosed_bracket(&place).unwrap_or_else(|| layout::indentation(&place))
+        }
+        ErrorKind::ExpectedBlockSequenceEntry => layout::key_among_items(&place),
+        ErrorKind::BlockSequenceEntryNotAllowed => {
+            layout::unclosed_bracket(&place).unwrap_or_else(|| layout::item_behind_key(&place))
+        }
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+            layout::unclosed_bracket(&place).unwrap_or_else(|| {
+                Diagnostic::error(100, "a `,` is missing between two values in brackets").at(here).label("before this")
+            })
+        }
+        ErrorKind::BlockEntryInFlowCollection | ErrorKind::PlainScalarStartsWithDashFlowIndicator => {
+            layout::unclosed_bracket(&place).unwrap_or_else(|| {
+                Diagnostic::error(100, "items in brackets have no `-`")
+                    .at(here)
+                    .label("not in brackets")
+                    .help("write `[a, b]`, or each item as `- a` on a line of its own")
+            })
+        }
+        ErrorKind::UnclosedQuotedScalar => quotes::unclosed(&place),
+        ErrorKind::UnknownQuotedScalarEscape | ErrorKind::InvalidQuotedScalarHexEscape => quotes::escape(&place),
+        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            quotes::trailing(&place)
+        }
         ErrorKind::UnclosedFlowCollection { open } => {
             Diagnostic::error(105, format!("a `{open}` is opened and never closed")).at(here).label("opened here")
         }
-        ErrorKind::UnknownAnchor => Diagnostic::error(106, "there is no anchor of this name above")
-            .at(here)
-            .label("used here")
-            .help("an anchor is set with `&name` before `*name` uses it, in the same document"),
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => mismatched(&place, *open, *close),
+        ErrorKind::UnknownAnchor => anchor(&place),
+        ErrorKind::MissingAnchorOrAliasName => {
+            let sign = place.rest();
+            Diagnostic::error(100, format!("`{}` begins with a sign of YAML's own", sign.trim()))
+                .at(here)
+                .label("`&` sets an anchor, `*` uses one: a name is missing")
+                .help(format!("put the value in quotes: {}", quoted(sign.trim())))
+        }
         ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
             let number = u32::from(*character);
             Diagnostic::error(109, format!("the character U+{number:04X} cannot stand in YAML"))
@@ -48,53 +76,53 @@ pub fn describe(error: &ScanError, text: &str, file: FileId) -> Diagnostic {
                 .help(format!("remove it; in double quotes it is written \"\\x{number:02X}\""))
         }
         ErrorKind::UnexpectedCharacter { character } if matches!(character, '@' | '`' | '%') => {
-            let value = line[offset - line_start..].split(" #").next().unwrap_or_default().trim_end();
             Diagnostic::error(100, format!("a value cannot begin with `{character}`"))
                 .at(here)
                 .label("means nothing to YAML")
-                .help(format!("put the value in quotes: '{}'", value.replace('\'', "''")))
+                .help(format!("put the value in quotes: {}", quoted(place.rest())))
         }
-        ErrorKind::RecursionLimitExceeded => Diagnostic::error(108, "the file is nested too deeply").at(here),
+        ErrorKind::InvalidBlockScalarHeader => {
+            Diagnostic::error(100, format!("a block of text cannot begin with `{}`", place.rest()))
+                .at(here)
+                .label("its lines begin below")
+                .help("write `|` or `>` alone, or put the value in quotes")
+        }
+        ErrorKind::RecursionLimitExceeded => {
+            Diagnostic::error(108, "the file is nested too deeply").at(here).label("deeper than 256")
+        }
         _ => Diagnostic::error(100, format!("not YAML: {}", error.info())).at(here).label("here"),
     }
 }
 
-fn colon(line: &str, line_start: usize, at: &dyn Fn(usize, usize) -> Span, here: Span) -> Diagnostic {
-    let mut diagnostic = Diagnostic::error(103, "a second `: ` on one line");
-    // The value begins behind the line's first `: `; quoting all of it is what was meant nearly always.
-    let Some((key, value)) = line.split_once(": ") else { return diagnostic.at(here) };
-    let value = value.trim_end();
-    let start = line_start + key.len() + 2;
-    diagnostic = diagnostic.at(at(start, start + value.len())).label("this value holds a `: `");
-    diagnostic.help(format!("put the value in quotes: {}: '{}'", key.trim_start(), value.replace('\'', "''")))
+fn mismatched(place: &Place<'_>, open: char, close: char) -> Diagnostic {
+    let diagnostic = Diagnostic::error(105, format!("a `{open}` is closed by `{close}`"));
+    let end = place.text[place.offset..].find(close).map_or(place.offset, |length| place.offset + length);
+    let brackets = scan(&place.text[..end]).brackets;
+    let wanted = if open == '[' { ']' } else { '}' };
+    let diagnostic = diagnostic.at(place.span(end, end + 1)).label(format!("`{wanted}` is needed first"));
+    match brackets.last() {
+        Some((start, _)) => diagnostic.related(place.span(*start, *start + 1), "opened here"),
+        None => diagnostic,
+    }
 }
 
-fn indentation(
-    text: &str,
-    line_start: usize,
-    line: &str,
-    indent: usize,
-    at: &dyn Fn(usize, usize) -> Span,
-) -> Diagnostic {
-    let word = line.trim_start().split([' ', ':']).next().unwrap_or("").len();
-    let mut diagnostic = Diagnostic::error(102, "the indentation of this line fits no line above it")
-        .at(at(line_start + indent, line_start + indent + word.max(1)))
-        .label(format!("indented {indent}"));
-    let mut levels: Vec<(usize, usize)> = Vec::new();
-    let mut offset = 0;
-    for above in text[..line_start].split_inclusive('\n') {
-        let content = above.trim();
-        let depth = above.len() - above.trim_start().len();
-        if !content.is_empty() && !content.starts_with('#') {
-            levels.retain(|(level, _)| *level < depth);
-            levels.push((depth, offset));
-        }
-        offset += above.len();
+fn anchor(place: &Place<'_>) -> Diagnostic {
+    let value = place.rest();
+    let name = value.get(1..).unwrap_or_default().split([' ', ',', ']', '}', '\t']).next().unwrap_or_default();
+    let diagnostic = Diagnostic::error(106, format!("there is no anchor `{name}` above"))
+        .at(place.span(place.offset, place.offset + 1 + name.len()))
+        .label("used here");
+    let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
+    let words = place.text[..place.offset].match_indices('&').map(|(at, _)| &place.text[at + 1..]);
+    let anchors = words.map(|word| &word[..word.find(|c| !is_word(c)).unwrap_or(word.len())]);
+    let known: Vec<&str> = anchors.filter(|anchor| !anchor.is_empty()).collect();
+    if let Some(near) = similar::closest(name, known) {
+        return diagnostic.help(format!("did you mean `*{near}`?"));
     }
-    if let Some((depth, start)) = levels.last() {
-        let end = text[*start..].find('\n').map_or(text.len(), |length| start + length);
-        diagnostic = diagnostic.related(at(start + depth, end), format!("indented {depth}"));
+    if !name.chars().all(is_word) {
+        let is_in_brackets = !scan(&place.text[..place.offset]).brackets.is_empty();
+        let text = if is_in_brackets { value.get(..=name.len()).unwrap_or(value) } else { value };
+        return diagnostic.help(format!("text that begins with `*` needs quotes: {}", quoted(text)));
     }
-    let fitting: Vec<String> = levels.iter().map(|(level, _)| level.to_string()).collect();
-    diagnostic.help(format!("the lines above are indented {}", fitting.join(", ")))
+    diagnostic.help("an anchor is set with `&name` before `*name` uses it, in the same document")
 }

@@ -20,7 +20,7 @@ use runtime::state::layout::Layout;
 use runtime::state::process::ProcessId;
 
 /// Longer than anything takes that works.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Scratch {
     pub rt: Runtime,

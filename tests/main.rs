@@ -15,6 +15,7 @@ mod support {
     pub mod image;
     pub mod leaks;
     pub mod program;
+    pub mod pty;
     pub mod registry;
 }
 
@@ -23,27 +24,38 @@ mod scenarios {
     pub mod attributes;
     pub mod build;
     pub mod builder;
+    pub mod building;
     pub mod config;
     pub mod container;
+    pub mod copies;
     pub mod crash;
     pub mod docker;
     pub mod docker_faults;
     pub mod down;
+    pub mod environment;
     pub mod exec;
+    pub mod following;
+    pub mod hooks;
     pub mod images;
     pub mod inside;
+    pub mod lifecycle;
     pub mod logs;
+    pub mod menu;
     pub mod mistakes;
     pub mod network;
     pub mod outside;
     pub mod plan;
     pub mod probe;
     pub mod publish;
+    pub mod resources;
     pub mod restart;
     pub mod run;
+    pub mod selection;
     pub mod soak;
+    pub mod tables;
     pub mod up;
     pub mod watch;
+    pub mod watching;
     pub mod wrong_input;
 }
 

@@ -131,6 +131,8 @@ pub struct Attachment {
     pub number: u32,
     /// Lines from when on are new; `None`: all, the container has never run.
     pub since: Option<SystemTime>,
+    /// When its last run ended, by the engine's clock: that end is no news. `None`: it runs, or has never run.
+    pub before: Option<SystemTime>,
 }
 
 /// Something that kept an operation from its end, and where the Compose file asks for it.

@@ -182,7 +182,7 @@ services:
 }
 
 /// Docker Compose itself, where it is installed.
-fn docker_compose() -> Option<PathBuf> {
+pub fn docker_compose() -> Option<PathBuf> {
     let named = std::env::var_os("DOCKER_COMPOSE").map(PathBuf::from);
     let usual = ["/usr/libexec/docker/cli-plugins", "/usr/local/lib/docker/cli-plugins", "/usr/local/bin", "/usr/bin"];
     let found = named.into_iter().chain(usual.map(|folder| Path::new(folder).join("docker-compose")));

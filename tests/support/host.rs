@@ -132,6 +132,22 @@ impl Host {
         finish(child, &format!("motet {}", args.join(" ")))
     }
 
+    /// Runs the program with the words of this line, to its end.
+    #[track_caller]
+    pub fn does(&self, line: &str) -> Outcome {
+        self.motet(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Names of the containers in this state, sorted.
+    #[track_caller]
+    pub fn named(&self, state: &str) -> Vec<String> {
+        let all = self.ps();
+        let found = all.iter().filter(|container| container["State"] == state);
+        let mut names: Vec<_> = found.map(|container| container["Name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// Runs a command that downloads and builds: minutes, not seconds.
     #[track_caller]
     pub fn motet_patiently(&self, args: &[&str]) -> Outcome {

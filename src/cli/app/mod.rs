@@ -7,6 +7,7 @@ pub(crate) mod dry_run;
 pub(crate) mod foreground;
 pub(crate) mod given;
 pub(crate) mod interrupts;
+pub(crate) mod keys;
 pub(crate) mod project;
 pub(crate) mod remote;
 pub(crate) mod streams;

@@ -15,12 +15,7 @@ impl RawTerminal {
     /// Makes the terminal raw: every key goes to the program, Ctrl-C too.
     pub(crate) fn enter() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
-        // A release build aborts on panic and drops nothing: the hook runs before that.
-        let (restored, previous) = (before.clone(), std::panic::take_hook());
-        std::panic::set_hook(Box::new(move |panic| {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &restored);
-            previous(panic);
-        }));
+        restore_on_panic(&before);
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
@@ -32,6 +27,15 @@ impl Drop for RawTerminal {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
+}
+
+/// Restores the terminal when the program panics: a release build aborts then, and drops nothing.
+pub(crate) fn restore_on_panic(before: &Termios) {
+    let (restored, previous) = (before.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &restored);
+        previous(panic);
+    }));
 }
 
 /// Returns rows and columns of the terminal, now and whenever they change.

@@ -6,6 +6,7 @@ pub(crate) mod environment;
 pub(crate) mod global;
 pub(crate) mod hoist;
 pub(crate) mod keys;
+pub(crate) mod lines;
 pub(crate) mod moment;
 pub(crate) mod mount;
 pub(crate) mod publish;

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) remove_orphans: bool,
     /// Don't warn of orphans.
     pub(crate) ignore_orphans: bool,
+    /// Whether an attached `up` listens to keys; `None`: nothing is said.
+    pub(crate) menu: Option<bool>,
     /// Folder that holds all state instead of the system's.
     pub(crate) root: Option<PathBuf>,
     /// Filter of the traces for developers.
@@ -62,6 +64,7 @@ impl Settings {
             no_bootstrap: args.no_bootstrap || environment.is_on("MOTET_NO_BOOTSTRAP"),
             remove_orphans: environment.is_on("COMPOSE_REMOVE_ORPHANS"),
             ignore_orphans: environment.is_on("COMPOSE_IGNORE_ORPHANS"),
+            menu: environment.get("COMPOSE_MENU").map(|_| environment.is_on("COMPOSE_MENU")),
             root: root(environment)?,
             traces: environment
                 .get("MOTET_LOG")

@@ -78,8 +78,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let loaded = app.load(&[], Warnings::Shown)?;
-    services::check(&args.services, &loaded.project)?;
+    let mut loaded = app.load(&[], Warnings::Shown)?;
+    services::check_and_enable(&args.services, &mut loaded.project)?;
     check_builder(args.builder.as_deref())?;
     if args.print {
         let text = serde_json::to_string_pretty(&bake(&args, app, &loaded.project)).expect("strings have a text");

@@ -6,8 +6,11 @@ use std::time::SystemTime;
 
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerState, ContainerSummary};
+use orchestrator::engine::error::EngineError;
+use orchestrator::engine::hold::restart_of;
 use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::event::Attachment;
+use orchestrator::identity;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
 /// What a container says.
@@ -80,6 +83,9 @@ pub(crate) async fn listen(
     let with_lines = query.is_some();
     let mut cursor = Cursor::new(query.unwrap_or_default());
     let mut lines = if with_lines { lines(&engine, &attachment, &mut cursor, true).await } else { None };
+    // It runs by the last word of its state, and its lines may be asked for once more when they end: a stream that was
+    // opened before a restart may end with it.
+    let mut may_go_on = false;
     loop {
         tokio::select! {
             biased;
@@ -88,6 +94,10 @@ pub(crate) async fn listen(
                     if cursor.is_new(&line) && !say(Heard::Line(line)) {
                         return;
                     }
+                }
+                None if may_go_on => {
+                    may_go_on = false;
+                    lines = self::lines(&engine, &attachment, &mut cursor, true).await;
                 }
                 None => lines = None,
             },
@@ -104,12 +114,27 @@ pub(crate) async fn listen(
                     }
                     lines = self::lines(&engine, &attachment, &mut cursor, true).await;
                 }
+                may_go_on = with_lines && state.is_up();
+                if may_go_on && lines.is_none() {
+                    lines = self::lines(&engine, &attachment, &mut cursor, true).await;
+                }
                 if !say(Heard::State(state)) {
                     return;
                 }
             }
         }
     }
+}
+
+/// Returns the containers of a project that run once no other command is about to start or to replace any: what has ended
+/// may be on its way back.
+pub(crate) async fn survivors(engine: &Arc<dyn Engine>, project: &str) -> Result<Vec<ContainerSummary>, EngineError> {
+    for name in [project.to_owned(), restart_of(project)] {
+        drop(engine.hold(&name, Box::new(|| {})).await?);
+    }
+    let mut containers = engine.list_containers(&identity::project_filter(project)).await?;
+    containers.retain(|container| container.state.is_up());
+    Ok(containers)
 }
 
 /// Returns the next container that is created or started; waits for ever where the engine can't tell.

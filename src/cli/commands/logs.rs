@@ -17,8 +17,8 @@ use regex::bytes::Regex;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::app::{App, Interrupts};
-use crate::args::moment::parse_moment;
-use crate::commands::listen::{Heard, arrival, listen};
+use crate::args::lines::Lines;
+use crate::commands::listen::{Heard, arrival, listen, survivors};
 use crate::commands::services;
 use crate::error::{CommandError, Kind};
 use crate::print::log_filter::{Level, LogFilter};
@@ -27,25 +27,8 @@ use crate::print::logs::{LogDress, LogPrinter, short_name};
 /// Show what the containers wrote
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Go on with new lines as they come
-    #[arg(short, long)]
-    follow: bool,
-
-    /// Only the last N lines of each container; `all` for every one
-    #[arg(short = 'n', long, value_name = "N", default_value = "all", value_parser = parse_tail, allow_hyphen_values = true)]
-    tail: Tail,
-
-    /// When each line was written
-    #[arg(short, long)]
-    timestamps: bool,
-
-    /// Not before this moment: `10m`, `2026-01-31T08:00:00Z`
-    #[arg(long, value_name = "MOMENT")]
-    since: Option<String>,
-
-    /// Not after this moment
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<String>,
+    #[command(flatten)]
+    lines: Lines,
 
     /// Only lines that this regular expression matches
     #[arg(long, value_name = "PATTERN", value_parser = Regex::new)]
@@ -76,32 +59,12 @@ pub(crate) struct Args {
     services: Vec<String>,
 }
 
-/// How many of the lines that are there; `None`: all.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tail(pub(crate) Option<u64>);
-
-/// Reads a number of lines, or `all`.
-pub(crate) fn parse_tail(text: &str) -> Result<Tail, String> {
-    if text == "all" || text.starts_with('-') {
-        return Ok(Tail(None));
-    }
-    text.parse().map(|lines| Tail(Some(lines))).map_err(|_| "write a number of lines, or `all`".to_owned())
-}
-
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let target = app.target()?;
     if let Some(loaded) = &target.loaded {
         services::check(&args.services, &loaded.project)?;
     }
-    let now = SystemTime::now();
-    let moment = |text: &Option<String>| {
-        text.as_deref()
-            .map(|text| parse_moment(text, now))
-            .transpose()
-            .map_err(|why| CommandError::new(Kind::Usage, why))
-    };
-    let query =
-        LogQuery { follow: args.follow, tail: args.tail.0, since: moment(&args.since)?, until: moment(&args.until)? };
+    let query = args.lines.query(SystemTime::now()).map_err(|why| CommandError::new(Kind::Usage, why))?;
     let engine = app.engine()?;
     let scope = Scope { services: args.services, index: args.index, one_offs: false };
     let containers = list(engine.clone(), &target.name, &scope).await?;
@@ -109,14 +72,14 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         containers.iter().map(|replica| short_name(&replica.container.name, &target.name).to_owned()).collect();
     let dress = LogDress {
         no_prefix: args.no_log_prefix,
-        timestamps: args.timestamps,
+        timestamps: args.lines.timestamps,
         no_colour: args.no_color,
         json: args.json,
     };
     let filter = LogFilter::new(args.grep.clone(), args.level);
     let mut logs = LogPrinter::new(&app.printer, dress, names.iter().map(String::as_str)).filtered(filter);
 
-    if args.follow {
+    if args.lines.follow {
         return follow(app, engine, &target.name, &scope, &containers, query, logs).await;
     }
     let mut entries = stream(engine, &target.name, &scope, query).await?;
@@ -167,13 +130,29 @@ async fn follow(
                 service: replica.service.clone(),
                 number: replica.number,
                 since: query.since,
+                before: None,
             };
             tokio::spawn(listen(engine.clone(), attachment, Some(query), say.clone()));
         }
     };
     containers.iter().for_each(|replica| join(replica, query.clone(), &mut running));
     let mut interrupts = Interrupts::listen()?;
-    while running.values().any(|runs| *runs) && !app.printer.is_closed() {
+    while !app.printer.is_closed() {
+        if !running.values().any(|runs| *runs) {
+            let survivors = tokio::select! {
+                survivors = survivors(&engine, project) => survivors?,
+                () = interrupts.next() => return Err(CommandError::silent(Kind::Interrupted)),
+            };
+            for replica in survivors.into_iter().filter_map(|container| replica_of(container, scope)) {
+                if let Some(runs) = running.get_mut(&replica.container.id) {
+                    *runs = true;
+                }
+                join(&replica, LogQuery { tail: None, ..query.clone() }, &mut running);
+            }
+            if !running.values().any(|runs| *runs) {
+                return Ok(());
+            }
+        }
         tokio::select! {
             Some((attachment, what)) = heard.recv() => match what {
                 Heard::Line(line) => logs.line(short_name(&attachment.name, project), &line),

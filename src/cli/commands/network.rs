@@ -6,15 +6,13 @@ use clap::Subcommand;
 use orchestrator::engine::container::Endpoint;
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::network::{AddressPool, NetworkSpec, NetworkSummary};
-use orchestrator::event::Failure;
-use orchestrator::operations::OperationError;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::variables::labels;
 use crate::commands::acts::rows::{JsonShape, print};
+use crate::commands::acts::several::{describe_each, remove_each};
 use crate::commands::container::acts::confirm;
-use crate::commands::container::look::describe;
 use crate::error::{CommandError, Kind};
 use crate::print::template::Format;
 
@@ -293,31 +291,17 @@ async fn create(args: CreateArgs, app: &App) -> Result<(), CommandError> {
 
 async fn remove(args: &RemoveArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
-    let mut failures = Vec::new();
-    for name in &args.names {
-        match engine.inspect_network(name).await? {
-            None if args.force => {}
-            None => failures.push(Failure::new(no_network(name), None)),
-            Some(network) => match engine.remove_network(&network.name).await {
-                Ok(()) => app.printer.data(name),
-                Err(error) => failures.push(Failure::new(error, None)),
-            },
-        }
-    }
-    if failures.is_empty() { Ok(()) } else { Err(OperationError::of(failures).into()) }
+    let remove = async |name: &str| match engine.inspect_network(name).await? {
+        None if args.force => Ok(false),
+        None => Err(no_network(name)),
+        Some(network) => engine.remove_network(&network.name).await.map(|()| true),
+    };
+    remove_each(app, &args.names, remove).await
 }
 
 async fn inspect(args: &InspectArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
-    let (mut found, mut failure) = (Vec::new(), None);
-    for name in &args.names {
-        match engine.describe_network(name).await {
-            Ok(described) => found.push(described),
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    describe(app, args.format.as_ref(), &found)?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    describe_each(app, args.format.as_ref(), &args.names, async |name| engine.describe_network(name).await).await
 }
 
 async fn connect(args: ConnectArgs, app: &App) -> Result<(), CommandError> {

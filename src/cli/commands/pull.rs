@@ -59,8 +59,8 @@ struct Wanted {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let everything = app.load(&[], Warnings::Shown)?;
-    services::check(&args.services, &everything.project)?;
+    let mut everything = app.load(&[], Warnings::Shown)?;
+    services::check_and_enable(&args.services, &mut everything.project)?;
     let loaded = if args.include_deps { app.load(&args.services, Warnings::Hidden)? } else { everything };
     let wanted = wanted(&args, &loaded.project, app.settings.no_bootstrap);
     if app.settings.dry_run {

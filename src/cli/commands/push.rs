@@ -30,8 +30,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let everything = app.load(&[], Warnings::Shown)?;
-    services::check(&args.services, &everything.project)?;
+    let mut everything = app.load(&[], Warnings::Shown)?;
+    services::check_and_enable(&args.services, &mut everything.project)?;
     let loaded = if args.include_deps { app.load(&args.services, Warnings::Hidden)? } else { everything };
     // As Docker Compose has it: what is only pulled is not ours to push.
     let named = |name: &String| args.services.is_empty() || args.include_deps || args.services.contains(name);

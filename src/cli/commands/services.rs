@@ -17,6 +17,17 @@ pub(crate) fn check(names: &[String], project: &Project) -> Result<(), CommandEr
     Ok(())
 }
 
+/// As [`check`], and enables those whose profiles are off: who is named is meant.
+pub(crate) fn check_and_enable(names: &[String], project: &mut Project) -> Result<(), CommandError> {
+    check(names, project)?;
+    for name in names {
+        if let Some(service) = project.disabled_services.remove(name) {
+            project.services.insert(name.clone(), service);
+        }
+    }
+    Ok(())
+}
+
 /// As [`check`], where the file could be read.
 pub(crate) fn check_target(names: &[String], target: &Target) -> Result<(), CommandError> {
     target.loaded.as_ref().map_or(Ok(()), |loaded| check(names, &loaded.project))

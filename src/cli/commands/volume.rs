@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use clap::Subcommand;
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::volume::VolumeSpec;
-use orchestrator::event::Failure;
-use orchestrator::operations::OperationError;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::args::variables::labels;
 use crate::commands::acts::rows::{JsonShape, print};
+use crate::commands::acts::several::{describe_each, remove_each};
 use crate::commands::container::acts::confirm;
-use crate::commands::container::look::describe;
 use crate::commands::network::{has_label, unknown_filter};
 use crate::commands::run::slug;
 use crate::commands::volumes::row;
@@ -175,36 +173,23 @@ async fn create(args: CreateArgs, app: &App) -> Result<(), CommandError> {
 async fn remove(args: &RemoveArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     let used = used(app).await?;
-    let mut failures = Vec::new();
-    for name in &args.names {
+    let remove = async |name: &str| {
         let refused = |kind, why: &str| {
             EngineError::new(kind, format!("volume `{name}`"), format!("cannot remove volume `{name}`: {why}"))
         };
-        let removed = match engine.inspect_volume(name).await? {
-            None if args.force => continue,
+        match engine.inspect_volume(name).await? {
+            None if args.force => Ok(false),
             None => Err(refused(ErrorKind::NotFound, "there is no such volume")),
             Some(_) if used.contains(name) => Err(refused(ErrorKind::Conflict, "a container uses it")),
-            Some(_) => engine.remove_volume(name).await,
-        };
-        match removed {
-            Ok(()) => app.printer.data(name),
-            Err(error) => failures.push(Failure::new(error, None)),
+            Some(_) => engine.remove_volume(name).await.map(|()| true),
         }
-    }
-    if failures.is_empty() { Ok(()) } else { Err(OperationError::of(failures).into()) }
+    };
+    remove_each(app, &args.names, remove).await
 }
 
 async fn inspect(args: &InspectArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
-    let (mut found, mut failure) = (Vec::new(), None);
-    for name in &args.names {
-        match engine.describe_volume(name).await {
-            Ok(described) => found.push(described),
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    describe(app, args.format.as_ref(), &found)?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    describe_each(app, args.format.as_ref(), &args.names, async |name| engine.describe_volume(name).await).await
 }
 
 async fn prune(args: &PruneArgs, app: &App) -> Result<(), CommandError> {

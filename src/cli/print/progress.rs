@@ -92,10 +92,12 @@ impl<'p> Rows<'p> {
         let multi = &self.multi;
         let bar = self.foot.get_or_insert_with(|| {
             let bar = multi.add(ProgressBar::new_spinner());
-            bar.set_style(ProgressStyle::with_template("   {wide_msg:.dim}").expect("the template is a constant"));
+            // Not padded to the width: a terminal that becomes narrower would wrap the blanks into a line of their own.
+            bar.set_style(ProgressStyle::with_template("   {msg:.dim}").expect("the template is a constant"));
             bar
         });
-        bar.set_message(text);
+        let room = self.printer.width(Stream::Err).unwrap_or(80).saturating_sub(4);
+        bar.set_message(fit(&text, room));
         bar.tick();
     }
 

@@ -39,11 +39,16 @@ pub(crate) async fn run(
     let (source, events) = (format!("{name} ->"), events.clone());
     let output = tokio::task::spawn_blocking(move || pass_on(reader, &source, &events));
     let io = ExecIo { stdin: None, stdout: OwnedFd::from(writer), stderr, size: None };
-    let code = engine.exec(id, exec, io).await?;
+    let ended = engine.exec(id, exec, io).await;
     let output = output.await.unwrap_or_default();
-    if code == 0 {
+    if ended.as_ref().is_ok_and(|code| *code == 0) {
         return Ok(());
     }
+    // It was ending when it was looked at: there is nothing left to be told of its stop.
+    if moment == Moment::PreStop && !engine.inspect_container(&id.0).await?.state.is_up() {
+        return Ok(());
+    }
+    let code = ended?;
     let command = exec.command.join(" ");
     let message =
         format!("the {word} hook `{command}` of container `{name}` ended with {}", describe_exit(code, false));

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
-use crate::engine::container::ContainerId;
+use crate::engine::container::{ContainerId, ContainerState};
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::engine::image::ImageSummary;
 use crate::event::{Attachment, Event, ProgressSink};
@@ -84,12 +84,14 @@ pub(crate) async fn perform(
         Step::StartContainer { container: reference, service, number } => {
             let id = container()?;
             let fresh = matches!(reference.source, ContainerSource::Created(_));
+            let before = if fresh { None } else { last_end(engine, id).await };
             let _ = events.send(Event::Attach(Attachment {
                 id: id.clone(),
                 name: reference.name.clone(),
                 service: service.clone(),
                 number: *number,
                 since: (!fresh).then(SystemTime::now),
+                before,
             }));
             engine.start_container(id).await?;
         }
@@ -141,4 +143,16 @@ async fn wait_for_all(
 
 fn needed_by(cause: &Cause) -> Vec<String> {
     if let Cause::NeededBy(services) = cause { services.clone() } else { Vec::new() }
+}
+/// Returns when a container's last run ended.
+async fn last_end(engine: &Arc<dyn Engine>, id: &ContainerId) -> Option<SystemTime> {
+    match engine.inspect_container(&id.0).await.ok()?.state {
+        ContainerState::Exited { at, .. } => Some(at),
+        ContainerState::Created
+        | ContainerState::Running { .. }
+        | ContainerState::Paused
+        | ContainerState::Restarting { .. }
+        | ContainerState::Dead { .. }
+        | ContainerState::Removed => None,
+    }
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::Engine;
 use crate::engine::container::StopOptions;
+use crate::engine::hold::restart_of;
 use crate::event::Event;
 use crate::operations::error::OperationError;
 use crate::operations::sequence::run;
@@ -32,6 +33,8 @@ pub async fn restart(
     options: &RestartOptions,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
+    // Whoever follows these containers learns by it that their end is not the end.
+    let _hold = engine.hold(&restart_of(project_name), Box::new(|| {})).await?;
     let stop = StopOptions { signal: None, grace: options.timeout };
     let sequence = Sequence::Restart { options: stop, no_deps: options.no_deps };
     run(engine, project_name, project, &options.services, &sequence, None, events).await

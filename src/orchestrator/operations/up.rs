@@ -237,6 +237,7 @@ fn announce(plan: &Plan, events: &UnboundedSender<Event>) {
                 service: service.clone(),
                 number: *number,
                 since: Some(SystemTime::now()),
+                before: None,
             }));
         }
         let _ = events.send(Event::UpToDate { kind, name, state });

@@ -40,6 +40,9 @@ pub(crate) fn divergence(
     if let Some(name) = summary.networks.keys().find(|name| planner.replaced_networks.contains_key(*name)) {
         return Some(Cause::NetworkChanged(name.clone()));
     }
+    if let Some(name) = summary.volumes.values().find(|name| planner.replaced_volumes.contains_key(*name)) {
+        return Some(Cause::VolumeChanged(name.clone()));
+    }
     if let NetworkMode::Networks(endpoints) = &spec.network {
         let absent = |endpoint: &&Endpoint| !summary.networks.contains_key(&endpoint.network);
         if container.is_up()

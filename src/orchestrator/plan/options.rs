@@ -41,6 +41,8 @@ pub struct UpOptions {
     pub no_recreate: bool,
     pub always_recreate_deps: bool,
     pub renew_anon_volumes: bool,
+    /// Make volumes that differ from the file anew; their data is lost.
+    pub recreate_volumes: bool,
     pub no_deps: bool,
     /// Create without starting.
     pub no_start: bool,

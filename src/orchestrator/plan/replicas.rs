@@ -1,5 +1,7 @@
 //! The steps of one container: kept, started, created, or replaced by a new one.
 
+use std::collections::BTreeSet;
+
 use crate::desired::DesiredService;
 use crate::engine::container::{ContainerSpec, ContainerSummary, Mount, MountSource, NetworkMode};
 use crate::engine::error::{EngineError, ErrorKind};
@@ -203,12 +205,13 @@ pub(crate) fn replace(
         inherit_volumes(&mut spec, &old.summary, image_volumes.as_deref());
     }
     spec.labels.insert(identity::REPLACE.into(), own_name.clone());
-    let removed_networks: Vec<StepId> =
-        old.summary.networks.keys().filter_map(|name| planner.replaced_networks.get(name).copied()).collect();
-    // A fixed address and a network that is made anew can't be held by the old and the new one at once; and what
+    let removed_networks = old.summary.networks.keys().filter_map(|name| planner.replaced_networks.get(name));
+    let removed_volumes = old.summary.volumes.values().filter_map(|name| planner.replaced_volumes.get(name));
+    let freed: BTreeSet<StepId> = removed_networks.chain(removed_volumes).copied().collect();
+    // A fixed address and a network or volume that is made anew can't be held by the old and the new one at once; and what
     // shares the namespaces of a replaced container goes before it and comes after it.
     let shares = service.shares_with.iter().any(|name| progress.services.get(name).is_some_and(|o| o.replaced));
-    let in_place = !removed_networks.is_empty() || shares || has_fixed_address(&spec);
+    let in_place = !freed.is_empty() || shares || has_fixed_address(&spec);
     let path = Some(format!("services.{}", service.name));
     let remove_step = Step::RemoveContainer { container: known(old), anonymous_volumes: false };
     outcome.disturbed = true;
@@ -217,8 +220,8 @@ pub(crate) fn replace(
         let stop = planner.stop(old, &Cause::Replaced, Report::Opens(Act::Recreate));
         let report = if stop.is_some() { Report::Silent } else { Report::Opens(Act::Recreate) };
         let remove = planner.plan.add_reported(remove_step, Cause::Replaced, path, report);
-        for network in removed_networks {
-            planner.plan.needs(network, remove);
+        for resource in freed {
+            planner.plan.needs(resource, remove);
         }
         let create = create(planner, progress, service, spec, number, cause, Report::Closes(Act::Recreate));
         planner.plan.needs(create, remove);

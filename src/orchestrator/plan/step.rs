@@ -203,6 +203,8 @@ pub enum Cause {
     ImageMayChange,
     /// A network that it is on has changed.
     NetworkChanged(String),
+    /// A volume that it uses is made anew.
+    VolumeChanged(String),
     /// It is not on a network that it should be on.
     NotOnNetwork(String),
     /// It does not have a volume that it should have.
@@ -353,6 +355,7 @@ impl std::fmt::Display for Cause {
             Self::ImageChanged => f.write_str("image changed"),
             Self::ImageMayChange => f.write_str("image may change"),
             Self::NetworkChanged(network) => write!(f, "network {network} changed"),
+            Self::VolumeChanged(volume) => write!(f, "volume {volume} changed"),
             Self::NotOnNetwork(network) => write!(f, "not on network {network}"),
             Self::WithoutVolume(volume) => write!(f, "without volume {volume}"),
             Self::SharesWith(service) => write!(f, "shares namespaces with {service}"),

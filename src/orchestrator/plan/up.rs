@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use compose::diagnostic::similar::closest;
 
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredService};
 use crate::engine::container::{ContainerId, OpenPort, StopOptions};
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::event::Failure;
@@ -41,6 +41,8 @@ pub(crate) struct UpPlanner<'a> {
     pub networks: BTreeMap<String, StepId>,
     /// Steps that remove a network whose configuration changed, by engine name.
     pub replaced_networks: BTreeMap<String, StepId>,
+    /// Steps that remove a volume whose configuration changed, by engine name.
+    pub replaced_volumes: BTreeMap<String, StepId>,
     /// Steps that create a volume, by key.
     pub volumes: BTreeMap<String, StepId>,
     /// Containers that go, their ports, and the steps after which they are gone.
@@ -113,6 +115,7 @@ pub fn plan_up(
         images: BTreeMap::new(),
         networks: BTreeMap::new(),
         replaced_networks: BTreeMap::new(),
+        replaced_volumes: BTreeMap::new(),
         volumes: BTreeMap::new(),
         gone: Vec::new(),
         stopping: BTreeSet::new(),
@@ -131,6 +134,7 @@ pub fn plan_up(
             in_scope().flat_map(|service| service.volumes.clone()).collect(),
         )
     };
+    planner.failures.extend(in_scope().filter_map(first_probes_without_end));
     networks::propose(&mut planner, &networks);
     volumes::propose(&mut planner, &volumes);
     orphans::propose(&mut planner);
@@ -143,6 +147,19 @@ pub fn plan_up(
     ports::order_after_release(&mut planner);
     ports::find_clashes(&mut planner);
     if planner.failures.is_empty() { Ok(planner.plan) } else { Err(planner.failures) }
+}
+
+/// Refuses a health check whose first probes have an interval of their own, but no period in which that holds. Docker
+/// Compose says so when it creates the container: moby/moby#48874.
+fn first_probes_without_end(service: &DesiredService) -> Option<Failure> {
+    let check = service.replica(1).healthcheck?;
+    if check.start_interval.is_none() || check.start_period.is_some() {
+        return None;
+    }
+    let message = "`healthcheck.start_interval` requires `healthcheck.start_period`";
+    let error = EngineError::new(ErrorKind::Unsupported, format!("service `{}`", service.name), message)
+        .hint("say for how long after its start probes come at that interval: `start_period: 30s`");
+    Some(Failure::new(error, Some(format!("services.{}.healthcheck.start_interval", service.name))))
 }
 
 /// Lets nothing begin before every image is there: one that can't be had leaves nothing behind.

@@ -1,8 +1,9 @@
-//! Which volumes must be created. One that differs from the file is kept: it has data.
+//! Which volumes must be created. One that differs from the file is kept, since it has data, unless told otherwise.
 
 use std::collections::BTreeSet;
 
 use crate::engine::error::{EngineError, ErrorKind};
+use crate::engine::volume::VolumeSpec;
 use crate::event::Failure;
 use crate::identity;
 use crate::plan::step::{Cause, Step};
@@ -36,12 +37,41 @@ pub(crate) fn propose(planner: &mut UpPlanner<'_>, keys: &BTreeSet<String>) {
                     .warnings
                     .push(format!("volume `{name}` was made by project `{project}`; it is used as it is")),
                 Some(_) if present.labels.get(identity::CONFIG_HASH).is_some_and(|hash| *hash != volume.hash) => {
-                    planner.plan.warnings.push(format!(
-                        "volume `{name}` differs from the file, but is kept with its data; `down -v` removes it"
-                    ));
+                    match users_outside(planner, name) {
+                        users if planner.options.recreate_volumes && users.is_empty() => {
+                            replace(planner, key, &volume.spec, path);
+                        }
+                        users if planner.options.recreate_volumes => planner.plan.warnings.push(format!(
+                            "volume `{name}` differs from the file, but is kept: {} still uses it",
+                            users.join(", ")
+                        )),
+                        _ => planner.plan.warnings.push(format!(
+                            "volume `{name}` differs from the file, but is kept with its data; `up -y` makes it anew"
+                        )),
+                    }
                 }
                 Some(_) => {}
             },
         }
     }
+}
+
+/// Returns the services that use a volume and are not about to be brought up.
+fn users_outside(planner: &UpPlanner<'_>, name: &str) -> Vec<String> {
+    let users = planner.observed.containers.iter();
+    let users = users.filter(|container| container.summary.volumes.values().any(|volume| volume == name));
+    let outside: BTreeSet<String> = users
+        .filter(|user| planner.options.no_recreate || !planner.scope.services.contains(&user.identity.service))
+        .map(|user| user.identity.service.clone())
+        .collect();
+    outside.into_iter().collect()
+}
+
+/// Removes a volume, once its users are gone, and creates it as the file says.
+fn replace(planner: &mut UpPlanner<'_>, key: &str, spec: &VolumeSpec, path: Option<String>) {
+    let remove = planner.plan.add(Step::RemoveVolume(spec.name.clone()), Cause::ConfigChanged, path.clone());
+    let create = planner.plan.add(Step::CreateVolume(spec.clone()), Cause::ConfigChanged, path);
+    planner.plan.needs(create, remove);
+    planner.volumes.insert(key.to_owned(), create);
+    planner.replaced_volumes.insert(spec.name.clone(), remove);
 }

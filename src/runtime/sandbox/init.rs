@@ -143,6 +143,7 @@ impl Child<'_> {
             }
         };
         let (pid, pidfd) = process::clone(0, None, child).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
+        reaper::be_called(&self.spec.process.args);
         // The pipe must end with the program's exec, and the streams with the program.
         rights.take_for_reaper(ready)?;
         self.die_with_parent();

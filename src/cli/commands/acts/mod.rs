@@ -6,4 +6,5 @@ pub(crate) mod extract;
 pub(crate) mod happenings;
 pub(crate) mod output;
 pub(crate) mod rows;
+pub(crate) mod several;
 pub(crate) mod usage;

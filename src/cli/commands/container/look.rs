@@ -11,15 +11,15 @@ use serde_json::Value;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::app::{App, Interrupts};
-use crate::args::moment::parse_moment;
+use crate::args::lines::Lines;
 use crate::commands::acts::copy::CopyFlags;
 use crate::commands::acts::output::Output;
+use crate::commands::acts::several::describe_each;
 use crate::commands::acts::usage::{self, Usage};
 use crate::commands::commit::Making;
 use crate::commands::cp::{Direction, warn_of};
 use crate::commands::image::inspect::pretty;
 use crate::commands::listen::{Heard, listen};
-use crate::commands::logs::{Tail, parse_tail};
 use crate::error::{CommandError, Kind};
 use crate::print::logs::{LogDress, LogPrinter};
 use crate::print::printer::Stream;
@@ -29,25 +29,8 @@ use crate::print::template::Format;
 /// Show what a container wrote
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogsArgs {
-    /// Go on with new lines as they come
-    #[arg(short, long)]
-    follow: bool,
-
-    /// Only the last N lines; `all` for every one
-    #[arg(short = 'n', long, value_name = "N", default_value = "all", value_parser = parse_tail, allow_hyphen_values = true)]
-    tail: Tail,
-
-    /// When each line was written
-    #[arg(short, long)]
-    timestamps: bool,
-
-    /// Not before this moment: `10m`, `2026-01-31T08:00:00Z`
-    #[arg(long, value_name = "MOMENT")]
-    since: Option<String>,
-
-    /// Not after this moment
-    #[arg(long, value_name = "MOMENT")]
-    until: Option<String>,
+    #[command(flatten)]
+    lines: Lines,
 
     // Of drivers that add something to a line; ours adds nothing.
     #[arg(long, hide = true)]
@@ -61,20 +44,20 @@ pub(crate) struct LogsArgs {
 pub(crate) async fn logs(args: LogsArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     let container = engine.inspect_container(&args.name).await?;
-    let now = SystemTime::now();
-    let moment = |text: &Option<String>| {
-        let moment = text.as_deref().map(|text| parse_moment(text, now)).transpose();
-        moment.map_err(|why| CommandError::new(Kind::Usage, why))
-    };
-    let query =
-        LogQuery { follow: args.follow, tail: args.tail.0, since: moment(&args.since)?, until: moment(&args.until)? };
-    let dress = LogDress { no_prefix: true, timestamps: args.timestamps, no_colour: true, json: false };
+    let query = args.lines.query(SystemTime::now()).map_err(|why| CommandError::new(Kind::Usage, why))?;
+    let dress = LogDress { no_prefix: true, timestamps: args.lines.timestamps, no_colour: true, json: false };
     let mut logs = LogPrinter::new(&app.printer, dress, []);
     let mut interrupts = Interrupts::listen()?;
-    let goes_on = args.follow && container.state.is_up();
+    let goes_on = args.lines.follow && container.state.is_up();
     let (say, mut heard) = unbounded_channel();
-    let attachment =
-        Attachment { id: container.id.clone(), name: container.name, service: String::new(), number: 0, since: None };
+    let attachment = Attachment {
+        id: container.id.clone(),
+        name: container.name,
+        service: String::new(),
+        number: 0,
+        since: None,
+        before: None,
+    };
     if goes_on {
         tokio::spawn(listen(engine.clone(), attachment, Some(query), say));
         loop {
@@ -120,16 +103,7 @@ pub(crate) struct InspectArgs {
 
 pub(crate) async fn inspect(args: InspectArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
-    let mut found = Vec::new();
-    let mut failure = None;
-    for name in &args.names {
-        match engine.describe_container(name).await {
-            Ok(described) => found.push(described),
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    describe(app, args.format.as_ref(), &found)?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    describe_each(app, args.format.as_ref(), &args.names, async |name| engine.describe_container(name).await).await
 }
 
 /// Prints descriptions as `inspect` does: one array, or a line each of a template.

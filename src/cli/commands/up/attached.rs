@@ -14,16 +14,14 @@ use orchestrator::identity::{self, Identity};
 use orchestrator::operations::OperationError;
 use orchestrator::operations::stop::{StopOptions, kill, stop};
 use orchestrator::operations::up::{UpOptions, up};
-use orchestrator::operations::watch::{WatchOptions, WatchReport};
+use orchestrator::operations::watch::WatchOptions;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::{App, Interrupts};
-use crate::commands::listen::{Heard, arrival, listen};
+use crate::commands::listen::{Heard, arrival, listen, survivors};
+use crate::commands::up::menu::{Menu, Wish};
 use crate::commands::up::run::print_urls;
-use crate::commands::watch;
-use crate::commands::watch::lines::WatchLines;
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::logs::{LogDress, LogPrinter, short_name};
 use crate::print::report::Reporter;
@@ -54,8 +52,12 @@ pub(crate) struct Options {
     pub(crate) grace: Option<Duration>,
     /// Services to stop at the end; empty: all.
     pub(crate) stopped: Vec<String>,
-    /// Files to follow.
-    pub(crate) watch: Option<WatchOptions>,
+    /// Which files are followed.
+    pub(crate) watch: WatchOptions,
+    /// Follow them from the start.
+    pub(crate) is_watching: bool,
+    /// Listen to keys.
+    pub(crate) menu: bool,
 }
 
 /// Grace of a container that says nothing else.
@@ -90,6 +92,10 @@ pub(crate) async fn run(
     }
     match session.stay().await {
         Stayed::AllEnded => session.verdict(None).await,
+        Stayed::Left => {
+            app.printer.note("Left; the services go on. `logs -f` shows what they write, `down` ends them.");
+            Ok(())
+        }
         Stayed::Interrupted => {
             session.stop(Reason::Person).await?;
             Err(CommandError::silent(Kind::Interrupted))
@@ -105,23 +111,6 @@ pub(crate) async fn run(
     }
 }
 
-/// Ends the task that it holds when nobody needs it any more.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Returns what watching reports next; waits for ever where nothing is watched.
-async fn report(watching: &mut Option<(AbortOnDrop, UnboundedReceiver<WatchReport>)>) -> Option<WatchReport> {
-    match watching {
-        Some((_, reports)) => reports.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
 enum Driven<T> {
     Done(Result<T, OperationError>),
     Interrupted,
@@ -130,7 +119,11 @@ enum Driven<T> {
 enum Stayed {
     AllEnded,
     Interrupted,
-    Ended { code: i32 },
+    /// The person has left.
+    Left,
+    Ended {
+        code: i32,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -239,11 +232,7 @@ impl<'a> Session<'a> {
     async fn stay(&mut self) -> Stayed {
         let filter = identity::project_filter(&self.loaded.project.name);
         let mut arrivals = self.engine.watch_containers(&filter).await.ok();
-        let mut lines = WatchLines::new(self.app, self.loaded, false);
-        let mut watching = self.options.watch.as_ref().map(|options| {
-            let (task, reports) = watch::start(self.engine.clone(), self.loaded, options.clone());
-            (AbortOnDrop(task), reports)
-        });
+        let mut menu = Menu::open(self.app, self.engine.clone(), self.loaded, self.options);
         let mut frames = interval(Duration::from_millis(100));
         frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -251,8 +240,15 @@ impl<'a> Session<'a> {
                 return Stayed::Ended { code };
             }
             // While files are followed, the next save may start them again.
-            if watching.is_none() && self.ended.values().all(|ended| *ended) {
-                return Stayed::AllEnded;
+            if !menu.is_watching() && self.ended.values().all(|ended| *ended) {
+                let survivors = tokio::select! {
+                    () = self.interrupts.next() => return Stayed::Interrupted,
+                    // What can't be asked any more has ended.
+                    survivors = survivors(&self.engine, &self.loaded.project.name) => survivors.unwrap_or_default(),
+                };
+                if !self.goes_on(survivors) {
+                    return Stayed::AllEnded;
+                }
             }
             tokio::select! {
                 biased;
@@ -260,13 +256,30 @@ impl<'a> Session<'a> {
                 // Before what is heard: a container is created before the one that it replaces ends.
                 Some(container) = arrival(&mut arrivals) => self.arrive(container),
                 Some((attachment, heard)) = self.heard.recv() => self.hear(&attachment, heard),
-                Some(report) = report(&mut watching) => lines.show(report),
-                _ = frames.tick(), if watching.is_some() && lines.draws() => lines.tick(),
+                happened = menu.next() => if menu.act(happened) == Wish::Leave {
+                    return Stayed::Left;
+                },
+                _ = frames.tick(), if menu.draws() => menu.tick(),
             }
             if self.app.printer.is_closed() {
                 return Stayed::Interrupted;
             }
         }
+    }
+
+    /// Says whether another command has started or replaced what has ended here: it is among those that run.
+    fn goes_on(&mut self, survivors: Vec<ContainerSummary>) -> bool {
+        let mut goes_on = false;
+        for container in survivors {
+            if let Some(ended) = self.ended.get_mut(&container.id) {
+                *ended = false;
+                self.failed.remove(&container.id);
+            }
+            let id = container.id.clone();
+            self.arrive(container);
+            goes_on |= self.ended.contains_key(&id);
+        }
+        goes_on
     }
 
     /// Says what the end of the containers means: a card for each that failed, and `code`, if that is asked for.
@@ -347,6 +360,7 @@ impl<'a> Session<'a> {
             service: identity.service,
             number: identity.number,
             since: None,
+            before: None,
         });
     }
 
@@ -399,6 +413,8 @@ impl<'a> Session<'a> {
                     self.app.printer.note(&format!("{name} exited with code {exit_code} (restarting)"));
                 }
             }
+            // How an earlier run has ended.
+            ContainerState::Exited { at, .. } if attachment.before == Some(*at) => {}
             ContainerState::Exited { exit_code, out_of_memory, .. } => {
                 if self.ended.insert(attachment.id.clone(), true) == Some(true) {
                     return;

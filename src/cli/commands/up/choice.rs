@@ -51,8 +51,8 @@ pub(crate) struct Making {
     #[arg(long, value_name = "SERVICE=N", value_parser = parse_scale)]
     scale: Vec<(String, u32)>,
 
-    // Every question that Docker Compose would ask is answered by the safe choice here.
-    #[arg(short = 'y', long = "yes", hide = true)]
+    /// Make volumes that differ from the file anew; what they hold is lost
+    #[arg(short = 'y', long = "yes")]
     yes: bool,
 }
 
@@ -111,6 +111,7 @@ impl Making {
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,
             always_recreate_deps: self.always_recreate_deps,
+            recreate_volumes: self.yes,
             remove_orphans: self.remove_orphans || app.settings.remove_orphans,
             ignore_orphans: app.settings.ignore_orphans,
             no_bootstrap: app.settings.no_bootstrap,

@@ -2,6 +2,7 @@
 
 pub(crate) mod attached;
 pub(crate) mod choice;
+pub(crate) mod menu;
 pub(crate) mod run;
 
 pub(crate) use choice::Making;

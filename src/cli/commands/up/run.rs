@@ -86,6 +86,10 @@ pub(crate) struct Args {
     #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start"])]
     watch: bool,
 
+    /// Keys while attached: w follows saved files, d leaves the services running [default: on a terminal]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    menu: Option<bool>,
+
     /// Only these services and what they depend on
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -146,7 +150,9 @@ fn attached_options(args: &Args, loaded: &LoadedProject, app: &App) -> attached:
         },
         grace: args.timeout,
         stopped: args.services.clone(),
-        watch: args.watch.then(|| watch::options(app, &args.services, true)),
+        watch: watch::options(app, &args.services, true),
+        is_watching: args.watch,
+        menu: args.menu.or(app.settings.menu).unwrap_or(!app.is_drop_in),
     }
 }
 

@@ -17,13 +17,30 @@ pub(crate) struct WatchLines<'a> {
     loaded: &'a LoadedProject,
     /// What building and recreating report; `None`: not shown.
     progress: Option<Reporter<'a>>,
+    /// What stands below everything.
+    foot: Option<String>,
 }
 
 impl<'a> WatchLines<'a> {
     /// Makes one; `quiet`: without what builds report.
     pub(crate) fn new(app: &'a App, loaded: &'a LoadedProject, quiet: bool) -> Self {
         let progress = (!quiet).then(|| Reporter::new(&app.printer, &app.settings, app.settings.progress));
-        Self { app, loaded, progress }
+        Self { app, loaded, progress, foot: None }
+    }
+
+    /// Says `text` below everything from now on, where that can be redrawn.
+    pub(crate) fn set_foot(&mut self, text: String) {
+        if let Some(progress) = &mut self.progress {
+            progress.foot(text.clone());
+        }
+        self.foot = Some(text);
+    }
+
+    /// Leaves what is drawn as it is, and lets go of the terminal.
+    pub(crate) fn finish(&mut self) {
+        if let Some(progress) = &mut self.progress {
+            progress.finish();
+        }
     }
 
     /// Shows one report.
@@ -89,6 +106,9 @@ impl<'a> WatchLines<'a> {
         if let Some(progress) = &mut self.progress {
             progress.finish();
             *progress = Reporter::new(&self.app.printer, &self.app.settings, self.app.settings.progress);
+            if let Some(foot) = &self.foot {
+                progress.foot(foot.clone());
+            }
         }
     }
 

@@ -50,6 +50,14 @@ pub struct Mapping {
     /// Where each key is, once there are so many that looking through them costs more; kept true by every change.
     #[expect(clippy::box_collection, reason = "few mappings have one, and every value is as large as this")]
     places: Option<Box<HashMap<String, usize>>>,
+    /// A bit of each key that is there, or was: most look-ups are for what is not, and end with it.
+    marks: u64,
+}
+
+/// The bit of a key.
+fn mark(key: &str) -> u64 {
+    let [first, .., last] = *key.as_bytes() else { return 1 };
+    1 << ((key.len() * 7 + usize::from(first) * 5 + usize::from(last)) % 64)
 }
 
 /// Mappings with fewer entries are looked through.
@@ -197,6 +205,9 @@ impl Mapping {
     }
 
     fn position(&self, key: &str) -> Option<usize> {
+        if self.marks & mark(key) == 0 {
+            return None;
+        }
         match &self.places {
             Some(places) => places.get(key).copied(),
             None => self.entries.iter().position(|entry| entry.key == key),
@@ -213,6 +224,7 @@ impl Mapping {
 
     /// Adds an entry whose key is not there yet.
     pub fn push(&mut self, entry: Entry) {
+        self.marks |= mark(&entry.key);
         if let Some(places) = &mut self.places {
             places.entry(entry.key.clone()).or_insert(self.entries.len());
         }
@@ -224,6 +236,7 @@ impl Mapping {
 
     fn index(&mut self) {
         self.places = None;
+        self.marks = self.entries.iter().fold(0, |marks, entry| marks | mark(&entry.key));
         if self.entries.len() > INDEXED {
             let mut places = HashMap::with_capacity(self.entries.len() * 2);
             for (position, entry) in self.entries.iter().enumerate() {
@@ -278,7 +291,7 @@ impl Mapping {
 
 impl FromIterator<Entry> for Mapping {
     fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Self {
-        let mut mapping = Self { entries: entries.into_iter().collect(), places: None };
+        let mut mapping = Self { entries: entries.into_iter().collect(), ..Self::default() };
         mapping.index();
         mapping
     }
@@ -305,6 +318,22 @@ pub fn float(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_found_while_it_is_there_and_not_before_or_after() {
+        let span = Span { file: crate::source::FileId(0), start: 0, end: 0 };
+        let names = ["", "a", "ab", "ba", "image", "iabge", "ports"];
+        for length in 0..=names.len() {
+            let entry =
+                |name: &&str| Entry { key: (*name).into(), key_span: span, value: Node::new(Value::Null, span) };
+            let mut mapping: Mapping = names[..length].iter().map(entry).collect();
+            assert!(names.iter().enumerate().all(|(place, name)| mapping.contains(name) == (place < length)));
+            names[length..].iter().for_each(|name| mapping.insert(name, span, Node::new(Value::Null, span)));
+            assert!(names.iter().all(|name| mapping.contains(name)));
+            names[..length].iter().for_each(|name| drop(mapping.remove(name)));
+            assert!(names.iter().enumerate().all(|(place, name)| mapping.contains(name) == (place >= length)));
+        }
+    }
 
     #[test]
     fn floats_print_as_go_prints_them() {

@@ -59,6 +59,11 @@ pub fn container_name(project: &str, service: &Service, number: u32) -> String {
     })
 }
 
+/// Returns the name that a replica's container has as a rule: its service may give it another one.
+pub fn usual_name(project: &str, service: &str, number: u32) -> String {
+    format!("{project}-{service}-{number}")
+}
+
 /// Returns the name of a container that runs one command, once.
 pub fn one_off_name(project: &str, service: &Service, slug: &str) -> String {
     let separator = separator(service);
@@ -97,6 +102,11 @@ pub fn image_reference(project: &str, service: &Service) -> String {
 /// Returns the filter that finds everything of a project.
 pub fn project_filter(project: &str) -> Vec<String> {
     vec![format!("{PROJECT}={project}")]
+}
+
+/// Says whether a container is of that project.
+pub fn is_of_project(container: &ContainerSummary, project: &str) -> bool {
+    container.labels.get(PROJECT).is_some_and(|of| of == project)
 }
 
 /// Returns the filter that finds every container of a service.

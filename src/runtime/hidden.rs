@@ -63,6 +63,8 @@ fn detach() -> io::Result<(OwnedFd, OwnedFd)> {
     let _ = rustix::process::setsid();
     // It runs from a descriptor, whose number ps(1) would show as its name.
     let _ = rustix::thread::set_name(c"motet-keeper");
+    // Here rather than by who starts us: with a folder of its own to begin in a child costs a copy of its parent's memory.
+    rustix::process::chdir("/")?;
     let ready = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3)?;
     rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
     let act = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;

@@ -53,7 +53,13 @@ impl Runtime {
     /// Opens, and makes where missing, the state roots of `layout`.
     pub fn open(layout: Layout) -> Result<Self, OpenError> {
         for path in layout.folders() {
-            std::fs::create_dir_all(&path).map_err(|source| OpenError::Folder { path: path.clone(), source })?;
+            // Mostly they are there: one call each tells.
+            let made = match std::fs::create_dir(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => std::fs::create_dir_all(&path),
+                other => other,
+            };
+            made.map_err(|source| OpenError::Folder { path: path.clone(), source })?;
         }
         Ok(Self { layout: Arc::new(layout), registry: Arc::default() })
     }

@@ -55,6 +55,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Looks at small files, in memory as a rule, right here: a thread for it would cost more than the act.
+pub(crate) async fn reading<T: Send>(
+    rt: &Runtime,
+    act: impl FnOnce(&Runtime) -> Result<T, EngineError> + Send,
+) -> Result<T, EngineError> {
+    act(rt)
+}
+
 /// Returns the containers that have all of `labels`, and the networks they may be on.
 pub(crate) fn containers(rt: &Runtime, labels: &[String]) -> Result<(Vec<Container>, Networks), EngineError> {
     let mut containers = list::list(rt).map_err(|error| errors::find("*", &error))?;
@@ -116,7 +124,7 @@ impl Engine for Embedded {
 
     async fn list_containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, EngineError> {
         let labels = labels.to_vec();
-        blocking(&self.rt, move |rt| {
+        reading(&self.rt, move |rt| {
             let (containers, networks) = containers(rt, &labels)?;
             Ok(containers.iter().map(|container| summary::container(container, &networks)).collect())
         })
@@ -125,9 +133,9 @@ impl Engine for Embedded {
 
     async fn inspect_container(&self, id: &str) -> Result<ContainerSummary, EngineError> {
         let id = id.to_owned();
-        blocking(&self.rt, move |rt| {
+        reading(&self.rt, move |rt| {
             let container = list::find(rt, &id).map_err(|error| errors::find(&id, &error))?;
-            Ok(summary::container(&container, &networks(rt, &[])?))
+            Ok(summary::container(&container, &Networks::around(rt, &container.record)?))
         })
         .await
     }
@@ -286,20 +294,26 @@ impl Engine for Embedded {
 
     async fn list_networks(&self, labels: &[String]) -> Result<Vec<NetworkSummary>, EngineError> {
         let labels = labels.to_vec();
-        blocking(&self.rt, move |rt| {
-            let found = networks(rt, &labels)?;
-            Ok(found.0.iter().map(|(network, endpoints)| summary::network(network, endpoints.len())).collect())
+        reading(&self.rt, move |rt| {
+            let failed = |name: &str, error: &NetworkError| errors::network(name, "look at", error);
+            let mut found = network::list(rt).map_err(|error| failed("*", &error))?;
+            found.retain(|network| summary::has_labels(&network.labels, &labels));
+            let summed = found.iter().map(|network| {
+                let count = network::count_endpoints(rt, &network.id).map_err(|error| failed(&network.name, &error))?;
+                Ok(summary::network(network, count))
+            });
+            summed.collect()
         })
         .await
     }
 
     async fn inspect_network(&self, name: &str) -> Result<Option<NetworkSummary>, EngineError> {
         let name = name.to_owned();
-        blocking(&self.rt, move |rt| {
+        reading(&self.rt, move |rt| {
             let failed = |error: NetworkError| errors::network(&name, "look at", &error);
             let Some(network) = network::find(rt, &name).map_err(failed)? else { return Ok(None) };
-            let endpoints = network::endpoints(rt, &network.id).map_err(failed)?;
-            Ok(Some(summary::network(&network, endpoints.len())))
+            let count = network::count_endpoints(rt, &network.id).map_err(failed)?;
+            Ok(Some(summary::network(&network, count)))
         })
         .await
     }
@@ -342,7 +356,7 @@ impl Engine for Embedded {
 
     async fn list_volumes(&self, labels: &[String]) -> Result<Vec<VolumeSummary>, EngineError> {
         let labels = labels.to_vec();
-        blocking(&self.rt, move |rt| {
+        reading(&self.rt, move |rt| {
             let volumes = volume::list(rt).map_err(|error| errors::volume("*", "list", &error))?;
             let wanted = volumes.iter().filter(|volume| summary::has_labels(&volume.labels, &labels));
             Ok(wanted.map(summary::volume).collect())
@@ -352,7 +366,7 @@ impl Engine for Embedded {
 
     async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
         let name = name.to_owned();
-        blocking(&self.rt, move |rt| {
+        reading(&self.rt, move |rt| {
             let found = volume::find(rt, &name).map_err(|error| errors::volume(&name, "look at", &error))?;
             Ok(found.as_ref().map(summary::volume))
         })
@@ -383,7 +397,7 @@ impl Engine for Embedded {
 
     async fn inspect_image(&self, reference: &str) -> Result<Option<ImageSummary>, EngineError> {
         let reference = reference.to_owned();
-        blocking(&self.rt, move |rt| images::inspect(rt, &reference)).await
+        reading(&self.rt, move |rt| images::inspect(rt, &reference)).await
     }
 
     async fn pull_image(&self, spec: &PullSpec, progress: &ProgressSink) -> Result<ImageSummary, EngineError> {

@@ -53,8 +53,7 @@ fn null() -> io::Result<OwnedFd> {
 }
 
 async fn begin(rt: &Runtime, name: String, request: ExecRequest, stdio: ExecStdio) -> Result<Execution, EngineError> {
-    engine::blocking(rt, move |rt| exec::exec(rt, &name, &request, stdio).map_err(|error| errors::exec(&name, &error)))
-        .await
+    engine::reading(rt, |rt| exec::exec(rt, &name, &request, stdio).map_err(|error| errors::exec(&name, &error))).await
 }
 
 async fn detached(rt: &Runtime, name: String, request: ExecRequest) -> Result<Result<i32, ExecError>, EngineError> {

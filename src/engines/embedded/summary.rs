@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use orchestrator::engine::container::{ContainerId, ContainerState, ContainerSummary, Health, OpenPort};
+use orchestrator::engine::error::EngineError;
 use orchestrator::engine::image::ImageSummary;
 use orchestrator::engine::network::NetworkSummary;
 use orchestrator::engine::volume::VolumeSummary;
+use runtime::Runtime;
 use runtime::container::list::Container;
 use runtime::image::store::Image;
+use runtime::network::{self, NetworkError};
 use runtime::state::container::{
     ContainerRecord, HealthRecord, MountSourceRecord, NetworkModeRecord, Protocol, Status, StatusRecord,
 };
 use runtime::state::network::{EndpointRecord, NetworkRecord};
 use runtime::state::volume::VolumeRecord;
 
+use crate::embedded::errors;
 use crate::moment;
 
 /// Says whether `labels` has all that is asked for: `key=value`, or `key`.
@@ -60,6 +64,19 @@ fn health(health: &HealthRecord) -> Health {
 pub(crate) struct Networks(pub(crate) Vec<(NetworkRecord, Vec<EndpointRecord>)>);
 
 impl Networks {
+    /// Reads the networks of one container, with its own leases only.
+    pub(crate) fn around(rt: &Runtime, container: &ContainerRecord) -> Result<Self, EngineError> {
+        let NetworkModeRecord::Networks(endpoints) = &container.network else { return Ok(Self::default()) };
+        let mut found = Vec::new();
+        for endpoint in endpoints {
+            let failed = |error: NetworkError| errors::network(&endpoint.network, "look at", &error);
+            let Some(network) = network::find(rt, &endpoint.network).map_err(failed)? else { continue };
+            let lease = network::endpoint(rt, &network.id, &container.id).map_err(failed)?;
+            found.push((network, lease.into_iter().collect()));
+        }
+        Ok(Self(found))
+    }
+
     fn of(&self, container: &ContainerRecord) -> BTreeMap<String, Vec<IpAddr>> {
         let NetworkModeRecord::Networks(endpoints) = &container.network else { return BTreeMap::new() };
         let mut found = BTreeMap::new();

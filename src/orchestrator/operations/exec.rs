@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::engine::container::ContainerState;
+use crate::engine::container::{ContainerId, ContainerState};
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::engine::exec::{ExecIo, ExecSpec};
+use crate::identity::{self, Identity};
 use crate::observed::{ObservedContainer, observe_containers};
 use crate::operations::error::OperationError;
 
@@ -18,9 +19,23 @@ pub async fn exec(
     spec: &ExecSpec,
     io: ExecIo,
 ) -> Result<i32, OperationError> {
+    if let Some(id) = usual(&engine, project_name, service, index).await {
+        return Ok(engine.exec(&id, spec, io).await?);
+    }
     let containers = observe_containers(&engine, project_name).await?;
     let container = pick(&containers, service, index)?;
     Ok(engine.exec(&container.summary.id, spec, io).await?)
+}
+
+/// Looks where the wanted container is as a rule, which saves a look at all others: the first replica that runs is the
+/// first one, if that runs.
+async fn usual(engine: &Arc<dyn Engine>, project_name: &str, service: &str, index: Option<u32>) -> Option<ContainerId> {
+    let number = index.unwrap_or(1);
+    let found = engine.inspect_container(&identity::usual_name(project_name, service, number)).await.ok()?;
+    let is_of_project = identity::is_of_project(&found, project_name);
+    let identity = Identity::of(&found).filter(|_| is_of_project)?;
+    let is_wanted = identity.service == service && identity.number == number && !identity.one_off;
+    (is_wanted && matches!(found.state, ContainerState::Running { .. })).then_some(found.id)
 }
 
 /// Returns the container that a command for one container of a service means.

@@ -76,8 +76,9 @@ async fn bring_up(
     if !execution.failures.is_empty() {
         return Err(undo::after_failure(&engine, &plan, execution, options.keep_failed, &events).await);
     }
-    let containers: Vec<_> = observe_containers(&engine, &project.name)
-        .await?
+    // Where nothing was done they are as they were seen.
+    let seen = if plan.is_empty() { observed.containers } else { observe_containers(&engine, &project.name).await? };
+    let containers: Vec<_> = seen
         .into_iter()
         .filter(|container| scope.services.contains(&container.identity.service) && !container.identity.one_off)
         .collect();

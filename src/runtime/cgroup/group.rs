@@ -1,7 +1,7 @@
 //! One container's groups, in every hierarchy that it needs one in.
 //!
-//! A group costs time in each hierarchy (a move waits for the kernel's readers), so there is one in v2, where it costs
-//! nothing and kills, freezes and guards devices, and in those of the controllers that a limit asks for.
+//! A group costs time in each hierarchy, so there is one in v2, where it costs nothing and kills, freezes and guards devices,
+//! and in those of the controllers that a limit asks for.
 
 use std::fs;
 use std::io;
@@ -224,19 +224,20 @@ impl Group {
 
     /// Moves a process into every group.
     pub fn add(&self, pid: i32) -> Result<(), GroupError> {
-        self.move_into(pid, |_| true)
+        for hierarchy in self.hierarchies() {
+            let path = hierarchy.mount.join(&self.name).join("cgroup.procs");
+            fs::write(&path, pid.to_string()).map_err(failed("write", &path))?;
+        }
+        Ok(())
     }
 
     /// Moves the calling process, cloned into the group of v2, into the others.
     pub fn add_self(&self) -> Result<(), GroupError> {
-        // 0 is whoever writes it.
-        self.move_into(0, |hierarchy| !hierarchy.unified)
-    }
-
-    fn move_into(&self, pid: i32, which: impl Fn(&Hierarchy) -> bool) -> Result<(), GroupError> {
-        for hierarchy in self.hierarchies().into_iter().filter(|hierarchy| which(hierarchy)) {
-            let path = hierarchy.mount.join(&self.name).join("cgroup.procs");
-            fs::write(&path, pid.to_string()).map_err(failed("write", &path))?;
+        for hierarchy in self.hierarchies().into_iter().filter(|hierarchy| !hierarchy.unified) {
+            // A thread that moves itself can't end or change its number meanwhile, so for a 0 in `tasks` the kernel (5.5 and
+            // later) does not take the lock against forks, for which `cgroup.procs` waits for a grace period of 6 to 40 ms.
+            let path = hierarchy.mount.join(&self.name).join("tasks");
+            fs::write(&path, "0").map_err(failed("write", &path))?;
         }
         Ok(())
     }

@@ -135,7 +135,8 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
         privileged: request.privileged || security.privileged,
     };
     let failed = |source| ExecError::Io { name: record.name.clone(), source };
-    let (child, order) = spawn(&order, stdio).map_err(failed)?;
+    let keeper = container.status.keeper.map(|keeper| keeper.pid);
+    let (child, order) = spawn(keeper, &order, stdio).map_err(failed)?;
     let id = create::new_id().map_err(|error| failed(io::Error::other(error)))?;
     let words = request.args.join(" ");
     for action in [format!("exec_create: {words}"), format!("exec_start: {words}")] {
@@ -144,7 +145,7 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
     Ok(Execution { name: record.name, child, order, layout: Arc::clone(&rt.layout), container: told, id })
 }
 
-fn spawn(order: &ExecOrder, stdio: ExecStdio) -> io::Result<(Child, File)> {
+fn spawn(keeper: Option<i32>, order: &ExecOrder, stdio: ExecStdio) -> io::Result<(Child, File)> {
     // Inherited under its number: exec closes nothing of it.
     let mut file = File::from(rustix::fs::memfd_create("order", MemfdFlags::empty())?);
     file.write_all(&serde_json::to_vec(order)?)?;
@@ -152,7 +153,7 @@ fn spawn(order: &ExecOrder, stdio: ExecStdio) -> io::Result<(Child, File)> {
     let child = {
         use std::os::unix::process::CommandExt as _;
         // A key press that interrupts us is not meant for it; a terminal of its own would pass it on.
-        self_exe::command(&["__exec", &number])
+        self_exe::command_beside(keeper, &["__exec", &number])
             .stdin(stdio.stdin)
             .stdout(stdio.stdout)
             .stderr(stdio.stderr)

@@ -92,7 +92,6 @@ fn spawn(rt: &Runtime, id: &str, beginning: &str, act: Lock) -> io::Result<File>
         .stdout(Stdio::from(write))
         .stderr(Stdio::from(log))
         .env_clear()
-        .current_dir("/")
         .spawn()?;
     let mut keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
     keepers.retain_mut(|keeper| matches!(keeper.try_wait(), Ok(None)));

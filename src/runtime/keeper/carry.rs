@@ -19,6 +19,7 @@ use crate::sandbox::launch::Born;
 use crate::state::container::{ContainerRecord, HealthRecord, NamespaceRecord, Status, StatusRecord, VERSION};
 use crate::state::occurrence;
 use crate::state::record;
+use crate::sys::aside;
 
 impl Keeper<'_> {
     pub(super) fn on_exit(&mut self) {
@@ -303,5 +304,9 @@ impl Keeper<'_> {
         }
         let _ = std::fs::remove_dir_all(&self.bundle.run);
         self.end_joints();
+        // It syncs the disk: whoever waits for our end need not wait for that.
+        if let Some(root) = self.held.root.take() {
+            aside::close(root);
+        }
     }
 }

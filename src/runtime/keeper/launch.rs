@@ -70,6 +70,8 @@ pub struct Held {
     pub proxy: Option<Proxy>,
     /// What is open on the host.
     pub ports: Vec<OpenPortRecord>,
+    /// The root file system of the last run: see [`crate::sandbox::launch::Launched`].
+    pub root: Option<OwnedFd>,
 }
 
 /// Where a run was, for the next one.
@@ -155,13 +157,18 @@ pub fn launch(
 ) -> Result<Run, StartFailure> {
     let group = held.group.clone();
     let mut names = None;
+    // Two overlays must not write to the same folder.
+    held.root = None;
     let mut prepare = |born: &Born| -> Result<(), Failure> {
         names = plug_in(rt, record, held, born)?;
         Ok(())
     };
     let launched = launch_in(rt, record, group, Where { kept: None, size, keep }, &mut prepare);
     match launched {
-        Ok(run) => Ok(Run { names, ..run }),
+        Ok((run, root)) => {
+            held.root = root;
+            Ok(Run { names, ..run })
+        }
         Err(failure) => {
             unplug(rt, record);
             Err(failure)
@@ -178,7 +185,8 @@ pub fn relaunch(
     keep: Keeping<'_>,
 ) -> Result<Run, StartFailure> {
     let at = Where { kept: Some(&place.namespaces), size: None, keep };
-    let run = launch_in(rt, record, held.group.clone(), at, &mut |_| Ok(()))?;
+    // The kept mounts are of the root that is held.
+    let (run, _) = launch_in(rt, record, held.group.clone(), at, &mut |_| Ok(()))?;
     Ok(Run { names: place.names, ..run })
 }
 
@@ -195,7 +203,7 @@ fn launch_in(
     group: Option<Group>,
     place: Where<'_>,
     prepare: Prepare<'_>,
-) -> Result<Run, StartFailure> {
+) -> Result<(Run, Option<OwnedFd>), StartFailure> {
     let failed = |error: &(dyn Error + 'static)| StartFailure::of(&cannot_start(record), error);
     let oom_kills = group.as_ref().map_or(0, Group::oom_kills);
     let sandbox = spec::sandbox(rt, record, group).map_err(|error| failed(&error))?;
@@ -221,7 +229,8 @@ fn launch_in(
         env: record.process.env.clone(),
         rlimits: record.ulimits.clone(),
     };
-    Ok(Run { init, pidfd: launched.pidfd, ending: Ending::Child, streams, names: None, target, oom_kills })
+    let run = Run { init, pidfd: launched.pidfd, ending: Ending::Child, streams, names: None, target, oom_kills };
+    Ok((run, launched.root))
 }
 
 /// An error of a launch whose preparation failed is best told by the preparation.

@@ -7,7 +7,7 @@ use crate::Runtime;
 use crate::network::leases::{self, lease_all};
 use crate::network::lifecycle::{NetworkError, kernel, names_in};
 use crate::network::veth::{self, Plug, WayOut};
-use crate::network::{bridge, firewall};
+use crate::network::{bridge, firewall, removal};
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
 use crate::state::network::{EndpointRecord, NetworkRecord};
 use crate::state::record::{self, RecordError};
@@ -122,13 +122,9 @@ pub fn detach(rt: &Runtime, container_id: &str) -> Result<(), AttachError> {
             record::write(&path, &endpoint)?;
         }
     }
-    if links.is_empty() {
-        return Ok(());
-    }
-    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
     for link in links {
         // Mostly the kernel has removed it with the namespace.
-        bridge::remove(&mut socket, &link).map_err(kernel("remove the link", &link))?;
+        removal::remove(&link).map_err(kernel("remove the link", &link))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Runtime;
 use crate::network::addresses::{Taken, choose_subnets};
 use crate::network::subnet::Subnet;
-use crate::network::{bridge, firewall, link, trunk};
+use crate::network::{bridge, firewall, leases, link, removal, trunk};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
 use crate::state::occurrence::{self, Kind};
 use crate::state::process::ProcessId;
@@ -232,8 +232,9 @@ pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
 
 /// Takes away what a network that is none any more has in the kernel, and last what tells of it.
 fn clear(rt: &Runtime, network: &NetworkRecord, leaving: &Path) -> Result<(), NetworkError> {
-    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
-    remove_link(&mut socket, network).map_err(kernel("remove the link", &network.bridge))?;
+    if network.owns_link {
+        removal::remove(&network.bridge).map_err(kernel("remove the link", &network.bridge))?;
+    }
     firewall::remove_network(rt, network).map_err(kernel("clear the firewall of", &network.name))?;
     std::fs::remove_dir_all(leaving).map_err(kernel("remove", &leaving.to_string_lossy()))
 }
@@ -316,6 +317,16 @@ pub fn endpoints(rt: &Runtime, network: &str) -> Result<Vec<EndpointRecord>, Net
         }
     }
     Ok(endpoints)
+}
+
+/// Returns the lease of a container on a network.
+pub fn endpoint(rt: &Runtime, network: &str, container: &str) -> Result<Option<EndpointRecord>, NetworkError> {
+    Ok(record::read(&leases::path(rt, network, container))?)
+}
+
+/// Returns how many leases a network has.
+pub fn count_endpoints(rt: &Runtime, network: &str) -> Result<usize, NetworkError> {
+    Ok(names_in(&rt.layout.endpoints(network))?.iter().filter(|name| name.ends_with(".json")).count())
 }
 
 /// Returns the sorted names in a folder; none when it is not there.

@@ -253,6 +253,11 @@ pub fn set_port(index: u32, mode: PortMode) -> Message {
     message
 }
 
+/// Removes a link by its number; a pair goes as a whole.
+pub fn remove_index(index: u32) -> Message {
+    Message::new(DELLINK, 0, &header(0, index, false))
+}
+
 /// Removes a link by its name; a pair goes as a whole.
 pub fn remove(name: &str) -> Message {
     let mut message = Message::new(DELLINK, 0, &header(0, 0, false));

@@ -16,6 +16,7 @@ pub mod names;
 pub mod ports;
 pub mod proxy;
 pub mod ready;
+pub mod removal;
 pub mod settle;
 pub mod subnet;
 pub mod trunk;
@@ -23,7 +24,9 @@ pub mod veth;
 
 pub use attach::{AttachError, attach, detach};
 pub use leases::{lease, release};
-pub use lifecycle::{NetworkError, NetworkRequest, Pool, create, endpoints, find, list, remove};
+pub use lifecycle::{
+    NetworkError, NetworkRequest, Pool, count_endpoints, create, endpoint, endpoints, find, list, remove,
+};
 pub use settle::settle;
 
 #[cfg(test)]

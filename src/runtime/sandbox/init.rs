@@ -1,6 +1,6 @@
 //! The child's half of a launch: the ordered steps up to exec. No tracing here; a failure goes to the parent over a pipe.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::Mode;
 
@@ -19,6 +19,8 @@ pub(super) struct Child<'a> {
     pub spec: &'a SandboxSpec,
     pub stdio: &'a Stdio,
     pub filter: Option<Filter>,
+    /// The overlay that the parent has begun for it.
+    pub overlay: Option<BorrowedFd<'a>>,
     /// Namespaces of others to enter, with their kind.
     pub join: Vec<(OwnedFd, i32)>,
     /// Where to run it instead of in a sandbox of its own.
@@ -67,7 +69,7 @@ impl Child<'_> {
         let sources = mounts::sources(spec)?;
         let shared = Shared { memory: mounts::shared_memory(spec)?, terminals: self.stdio.devpts.as_ref() };
         mount::make_all_private().map_err(|error| failed(Step::Propagation, error))?;
-        let root = root::mount(spec)?;
+        let root = root::mount(spec, self.overlay)?;
         let own = mounts::own(spec, root.as_fd(), shared)?;
         devices::elsewhere(spec, root.as_fd())?;
         mounts::callers(spec, &sources, root.as_fd())?;
@@ -79,8 +81,7 @@ impl Child<'_> {
         settings(spec, &own)?;
         mounts::protect(spec, &own, root.as_fd())?;
 
-        // The groups' namespace is rooted where the process is: it must be there first. A v1 hierarchy waits for the
-        // kernel's readers when a process is moved: the parent does its part meanwhile.
+        // The groups' namespace is rooted where the process is: it must be there first.
         if let Some(group) = &spec.cgroup {
             group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
         }

@@ -81,7 +81,7 @@ pub fn join(target: &Target, process: &ProcessRecord, stdio: Stdio, privileged: 
     set_dumpable_behavior(before).map_err(|error| failed(error.into()))?;
     let (pid, pidfd) = cloned?;
     match report::receive(reports.as_fd()) {
-        None => Ok(Launched { pid, pidfd }),
+        None => Ok(Launched { pid, pidfd, root: None }),
         Some(error) => {
             let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             Err(error)

@@ -12,9 +12,9 @@ use crate::sandbox::init::Child;
 use crate::sandbox::mounts;
 use crate::sandbox::report;
 use crate::sandbox::seccomp::{self, Filter};
-use crate::sandbox::spec::{Namespace, SandboxSpec};
+use crate::sandbox::spec::{Namespace, Root, SandboxSpec};
 use crate::state::container::SeccompRecord;
-use crate::sys::{namespace, process, terminal};
+use crate::sys::{mount, namespace, process, terminal};
 
 pub use crate::sandbox::error::{LaunchError, Step};
 
@@ -68,6 +68,10 @@ pub struct Launched {
     pub pid: i32,
     /// Itself.
     pub pidfd: OwnedFd,
+    /// Its root file system: the end of the sandbox's mounts is not that of this while it is open, so that the program's
+    /// end does not wait for the disk (an overlay syncs the file system that it writes to). `None`: the sandbox's mounts
+    /// alone hold it.
+    pub root: Option<OwnedFd>,
 }
 
 /// What the caller does to a child while that mounts: attach the network.
@@ -127,7 +131,20 @@ fn launch_held(
         namespaces.join.clear();
     }
     let directory = spec.cgroup.as_ref().and_then(Group::unified_directory);
-    let child = Child { spec, stdio: &stdio, filter, join: namespaces.join, kept, is_held, gate, report };
+    let begins = kept.is_none() && matches!(spec.root, Root::Overlay { .. });
+    // A kernel without the new calls has the child mount it in the old way.
+    let overlay = if begins { mount::overlay_context().ok() } else { None };
+    let child = Child {
+        spec,
+        stdio: &stdio,
+        filter,
+        overlay: overlay.as_ref().map(|overlay| overlay.as_fd()),
+        join: namespaces.join,
+        kept,
+        is_held,
+        gate,
+        report,
+    };
     let half = || {
         // A gate that the child holds open itself would never tell it that the parent is gone.
         process::close_copy(opener.as_fd());
@@ -154,7 +171,7 @@ fn launch_held(
     drop(opener);
     // Where both failed, it is the child that tells why: without it the parent has nothing to prepare.
     match (report::receive(reports.as_fd()), prepared) {
-        (None, Ok(())) => Ok(Launched { pid: born.pid, pidfd: born.pidfd }),
+        (None, Ok(())) => Ok(Launched { pid: born.pid, pidfd: born.pidfd, root: overlay }),
         (Some(error), _) | (None, Err(error)) => {
             let _ = rustix::process::waitid(WaitId::PidFd(born.pidfd.as_fd()), WaitIdOptions::EXITED);
             Err(error)

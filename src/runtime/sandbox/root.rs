@@ -1,6 +1,6 @@
 //! Makes what becomes `/`: layers stacked, or a folder as it is. Third step of `sandbox::init`.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::CWD;
 
@@ -9,9 +9,14 @@ use crate::sandbox::spec::{Root, SandboxSpec};
 use crate::sys::{fd, mount};
 
 /// Mounts the root at the spec's mount point, where only this mount namespace sees it; returns it.
-pub(super) fn mount(spec: &SandboxSpec) -> Result<OwnedFd, LaunchError> {
+///
+/// `begun` is the overlay that the parent has begun, where there is to be one.
+pub(super) fn mount(spec: &SandboxSpec, begun: Option<BorrowedFd<'_>>) -> Result<OwnedFd, LaunchError> {
     let tree = match &spec.root {
-        Root::Overlay { lower, upper, work } => mount::overlay(lower, Some((upper, work))),
+        Root::Overlay { lower, upper, work } => match begun {
+            Some(context) => mount::overlay_of(context, lower, Some((upper, work))),
+            None => mount::overlay(lower, Some((upper, work))),
+        },
         Root::Directory(path) => mount::clone_tree(CWD, path, true),
     };
     let named = || match &spec.root {

@@ -1,7 +1,7 @@
 //! Versioned JSON on disk: written aside and renamed; one `flock` an object.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,12 +35,30 @@ pub enum RecordError {
 
 /// Reads a record; `None` when there is no file.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match read_whole(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(RecordError::Io { act: "read", path: path.into(), source }),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|source| RecordError::Damaged { path: path.into(), source })
+}
+
+/// Reads a file of which most are small: a read that does not fill the buffer has met the end of a regular file.
+fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    const USUAL: usize = 8 * 1024;
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; USUAL];
+    let length = loop {
+        match file.read(&mut bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    bytes.truncate(length);
+    if length == USUAL {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Writes a record aside and renames it: a reader sees the old or the new one, never half of one.

@@ -1,5 +1,6 @@
 //! The only unsafe code: system calls that rustix lacks, one a function; and mounts and paths by descriptor.
 
+pub mod aside;
 pub mod bpf;
 pub mod fd;
 pub mod memory;

@@ -73,9 +73,18 @@ pub fn new(kind: &str, options: &[(&str, Option<&str>)], attributes: Attributes)
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
+/// Begins an overlay, for [`overlay_of`]. As long as this is open, the overlay outlives its mounts.
+pub fn overlay_context() -> io::Result<OwnedFd> {
+    Ok(fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?)
+}
+
 /// Stacks layers, lowest first, under a writable directory; returns the detached mount.
 pub fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Result<OwnedFd> {
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    overlay_of(overlay_context()?.as_fd(), lower, writable)
+}
+
+/// The same of an overlay that has begun.
+pub fn overlay_of(context: BorrowedFd<'_>, lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Result<OwnedFd> {
     // Held open until the mount is made: their names under /proc stand for paths too long for fsconfig(2).
     let mut open = Vec::new();
     let mut short = |path: &Path| -> io::Result<PathBuf> {
@@ -87,7 +96,7 @@ pub fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Resul
     };
     // The topmost comes first (overlayfs.rst).
     for (index, layer) in lower.iter().rev().enumerate() {
-        match fsconfig_set_string(context.as_fd(), "lowerdir+", short(layer)?) {
+        match fsconfig_set_string(context, "lowerdir+", short(layer)?) {
             Ok(()) => {}
             // Before Linux 6.8 there is only the list in one value, and with it the old call.
             Err(rustix::io::Errno::INVAL) if index == 0 => return overlay_by_list(lower, writable),
@@ -95,24 +104,24 @@ pub fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Resul
         }
     }
     if let Some((upper, work)) = writable {
-        fsconfig_set_string(context.as_fd(), "upperdir", short(upper)?)?;
-        fsconfig_set_string(context.as_fd(), "workdir", short(work)?)?;
+        fsconfig_set_string(context, "upperdir", short(upper)?)?;
+        fsconfig_set_string(context, "workdir", short(work)?)?;
     }
     // The writable directory must be a layer by itself, for whoever turns it into one.
     for (key, value) in [("index", "off"), ("redirect_dir", "nofollow"), ("metacopy", "off")] {
-        match fsconfig_set_string(context.as_fd(), key, value) {
+        match fsconfig_set_string(context, key, value) {
             // A kernel built without the feature does not know its option.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    match fsconfig_create(context.as_fd()) {
+    match fsconfig_create(context) {
         Ok(()) => {}
         // Before Linux 6.5 every option is taken at first, and what is not understood is told only here.
         Err(rustix::io::Errno::INVAL) => return overlay_by_list(lower, writable),
         Err(error) => return Err(error.into()),
     }
-    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, Attributes::empty())?)
+    Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, Attributes::empty())?)
 }
 
 /// The same through mount(2), mounted in a private place and taken from there. Needs a mount namespace of its own.

@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::sys::aside;
+
 /// `NLM_F_REQUEST`
 const REQUEST: u16 = 0x1;
 /// Asks for an acknowledgement.
@@ -189,6 +191,47 @@ impl Socket {
     /// Opens a socket for nf_tables and conntrack.
     pub fn netfilter() -> io::Result<Self> {
         Self::open(Some(NETFILTER))
+    }
+
+    /// Opens a socket that hears what happens to links, addresses, routes: bit N-1 of `groups` is `RTNLGRP_*` N.
+    pub fn monitor(groups: u32) -> io::Result<Self> {
+        let fd = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        rustix::net::bind(&fd, &SocketAddrNetlink::new(0, groups))?;
+        Ok(Self { fd, number: 0 })
+    }
+
+    /// Returns what has happened, one time's worth of it; never waits.
+    pub fn hear(&self) -> io::Result<Vec<Reply>> {
+        let mut buffer = vec![0; 32 * 1024];
+        match rustix::net::recv(&self.fd, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok((_, got)) => {
+                let reply = |(kind, _, _, payload): (u16, u16, u32, &[u8])| Reply { kind, payload: payload.to_vec() };
+                Ok(split(&buffer[..got]).map(reply).collect())
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Has another process send a request. Returns the end of a pipe that closes when the kernel has answered: then
+    /// [`Socket::answer`] has it.
+    pub fn request_aside(&mut self, message: &Message) -> io::Result<OwnedFd> {
+        self.number = self.number.wrapping_add(1);
+        aside::send(self.fd.as_fd(), &message.finish(self.number, ACK))
+    }
+
+    /// Closes a socket that has removed something of nf_tables: who closes it waits until that is taken apart.
+    pub fn close_aside(self) {
+        aside::close(self.fd);
+    }
+
+    /// Returns the answer to the last request that another process has sent; `None`: it has not been sent.
+    pub fn answer(&mut self) -> Option<io::Result<()>> {
+        let mut buffer = vec![0; 4096];
+        let (_, got) = rustix::net::recv(&self.fd, &mut buffer[..], RecvFlags::DONTWAIT).ok()?;
+        let (_, _, _, payload) = split(&buffer[..got]).find(|(kind, ..)| *kind == NLMSG_ERROR)?;
+        let code = payload.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes);
+        Some(if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) })
     }
 
     fn open(protocol: Option<rustix::net::Protocol>) -> io::Result<Self> {

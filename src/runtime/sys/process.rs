@@ -75,6 +75,27 @@ pub fn clone(
     }
 }
 
+/// Makes a child that runs `child` and ends: with a copy of our memory, signal handlers reset, and no signal to us when it
+/// ends. Nobody need wait for it: those that have ended are taken note of when the next one is made.
+///
+/// Other threads' locks stay locked in the child: it may do nothing but make system calls.
+pub fn fork_silently(child: impl FnOnce()) -> io::Result<()> {
+    // SAFETY: a null status is allowed. Of all our children only those made here end without a signal (`__WCLONE`).
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG | libc::__WCLONE) } > 0 {}
+    let args = CloneArgs { flags: CLONE_CLEAR_SIGHAND, ..CloneArgs::default() };
+    // SAFETY: without CLONE_VM the child has its own copy of the address space, as after fork(2); `args` outlives the call,
+    // and the size is that of the structure.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            child();
+            exit(0)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Ends the process at once: no destructors, no buffers written.
 pub fn exit(code: i32) -> ! {
     // SAFETY: _exit(2) has no precondition.

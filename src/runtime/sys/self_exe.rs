@@ -18,9 +18,15 @@ use crate::sys::mount;
 static SEALED: OnceLock<Option<OwnedFd>> = OnceLock::new();
 
 /// A command that runs this very binary with other arguments.
-#[expect(clippy::disallowed_methods, reason = "it is ourselves")]
 pub fn command(args: &[&str]) -> Command {
-    let sealed = SEALED.get_or_init(|| seal().ok());
+    command_beside(None, args)
+}
+
+/// The same, where a process of ours may run from a sealed binary already: from the same one, which saves the making and
+/// the end of a mount (the kernel waits for its readers there).
+#[expect(clippy::disallowed_methods, reason = "it is ourselves")]
+pub fn command_beside(running: Option<i32>, args: &[&str]) -> Command {
+    let sealed = SEALED.get_or_init(|| running.and_then(sealed_of).or_else(|| seal().ok()));
     let program = match sealed {
         // Opened before exec closes it: the path is resolved first.
         Some(fd) => format!("/proc/self/fd/{}", fd.as_raw_fd()),
@@ -29,6 +35,16 @@ pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args);
     command
+}
+
+/// Returns what a process runs from, if that is our very binary and can't be written through. Whose number it is by now
+/// makes no difference.
+fn sealed_of(pid: i32) -> Option<OwnedFd> {
+    let theirs = File::open(format!("/proc/{pid}/exe")).ok()?;
+    let (one, other) = (rustix::fs::fstat(&theirs).ok()?, rustix::fs::stat("/proc/self/exe").ok()?);
+    let is_ours = (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
+    let is_sealed = rustix::fs::fstatvfs(&theirs).ok()?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+    (is_ours && is_sealed).then(|| theirs.into())
 }
 
 /// Returns a descriptor of our binary that can't be written through.

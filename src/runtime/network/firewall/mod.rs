@@ -107,11 +107,14 @@ fn networks(rt: &Runtime) -> io::Result<Vec<NetworkRecord>> {
 /// Removes the table, if it is there.
 fn remove_table(rt: &Runtime) -> io::Result<()> {
     let Some(mut socket) = open()? else { return Ok(()) };
-    let _ports = lock(rt)?;
-    match socket.transaction(&[table::remove_table(&table_name(&rt.layout))]) {
+    let ports = lock(rt)?;
+    let removed = match socket.transaction(&[table::remove_table(&table_name(&rt.layout))]) {
         Err(refused) if refused.is(Errno::NOENT) => Ok(()),
         other => without_nf_tables(other),
-    }
+    };
+    drop(ports);
+    socket.close_aside();
+    removed
 }
 
 /// Closes and opens ports in one transaction. The publications on disk are changed already.
@@ -126,15 +129,18 @@ fn change(rt: &Runtime, remove: &[Element], add: &[Element]) -> io::Result<()> {
     }
     let Some(mut socket) = open()? else { return Ok(()) };
     let name = table_name(&rt.layout);
-    let _ports = lock(rt)?;
+    let ports = lock(rt)?;
     let removals = remove.iter().map(|element| table::remove_element(&name, element));
     let messages: Vec<Message> = removals.chain(add.iter().map(|element| table::add_element(&name, element))).collect();
     // A transaction that fails waits for the kernel's readers: ask first.
-    if has_table(&mut socket, &name) && socket.transaction(&messages).is_ok() {
-        return Ok(());
+    let is_changed = has_table(&mut socket, &name) && socket.transaction(&messages).is_ok();
+    // Else the table is not there, or not what the disk says (somebody flushed it, or was killed half way).
+    let changed = if is_changed { Ok(()) } else { rebuild(rt, &mut socket) };
+    drop(ports);
+    if !remove.is_empty() {
+        socket.close_aside();
     }
-    // The table is not there, or not what the disk says (somebody flushed it, or was killed half way).
-    rebuild(rt, &mut socket)
+    changed
 }
 
 /// Makes the whole table again from what is on disk, in one transaction: no packet sees less than one of the two.

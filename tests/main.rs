@@ -32,6 +32,7 @@ mod scenarios {
     pub mod docker;
     pub mod docker_faults;
     pub mod down;
+    pub mod drop_in;
     pub mod environment;
     pub mod exec;
     pub mod following;

@@ -72,7 +72,7 @@ fn a_program_deaf_to_its_stop_signal_is_not_waited_for() {
     let host =
         Host::with("deaf", "services: { web: { image: 'stand-in:1', command: sleep 1000, stop_grace_period: 1h } }");
     host.motet(&["up", "-d"]).success();
-    host.motet(&["down"]).success();
+    host.motet(&["down"]).success().names(&["`deaf-web-1` does not catch SIGTERM", "init: true"]);
     host.must_be_clean();
 }
 

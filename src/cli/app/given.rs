@@ -17,6 +17,7 @@ use crate::args::global::ProgressStyle;
 use crate::args::{Environment, GlobalArgs, Settings};
 use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::diagnostic::Look;
+use crate::print::drop_in::Names;
 use crate::print::printer::{Printer, Stream};
 use crate::print::report::Reporter;
 
@@ -75,6 +76,12 @@ impl App {
         self.run_in(self.settings.progress, project, operation).await
     }
 
+    /// Returns what shows events in this style: called as `docker-compose`, as Docker Compose does.
+    pub(crate) fn reporter(&self, style: ProgressStyle, project: Option<&LoadedProject>) -> Reporter<'_> {
+        let names = || project.map(|loaded| Names::of(&loaded.project)).unwrap_or_default();
+        Reporter::new(&self.printer, &self.settings, style).named(self.is_drop_in.then(names))
+    }
+
     /// As [`App::run`], with progress in this style.
     pub(crate) async fn run_in<T, F>(
         &self,
@@ -86,7 +93,7 @@ impl App {
         F: Future<Output = Result<T, OperationError>>,
     {
         let (sender, events) = unbounded_channel();
-        let mut reporter = Reporter::new(&self.printer, &self.settings, style);
+        let mut reporter = self.reporter(style, project);
         let mut interrupts = Interrupts::listen()?;
         let operation = operation(sender);
         let interruptible = async {

@@ -13,12 +13,15 @@ pub(crate) fn line(event: &Event) -> Option<String> {
 fn object(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Started { kind, name, act } => {
-            json!({ "id": words::subject(*kind, name), "status": words::going_on(*act) })
+            json!({ "id": words::subject_of(*kind, name, *act), "status": words::going_on(*act) })
         }
-        Event::Done { kind, name, act } => json!({ "id": words::subject(*kind, name), "status": words::done(*act) }),
+        Event::Done { kind, name, act } => {
+            json!({ "id": words::subject_of(*kind, name, *act), "status": words::done(*act) })
+        }
         Event::UpToDate { kind, name, state } => json!({ "id": words::subject(*kind, name), "status": state }),
-        Event::Failed { kind, name, error, .. } => {
-            json!({ "id": words::subject(*kind, name), "status": "Error", "text": error.message })
+        Event::Failed { kind, name, act, error } => {
+            let (id, status) = (words::subject_of(*kind, name, *act), words::failed(*kind, *act));
+            json!({ "id": id, "status": status, "text": error.message })
         }
         Event::Progress { subject, progress } => progress_object(subject, progress),
         Event::Warning(text) => json!({ "warning": true, "message": text }),

@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod card;
 pub(crate) mod control_echo;
 pub(crate) mod diagnostic;
+pub(crate) mod drop_in;
 pub(crate) mod json;
 pub(crate) mod log_filter;
 pub(crate) mod logs;

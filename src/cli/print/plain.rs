@@ -25,12 +25,16 @@ impl Lines {
                 if *act == Act::Build {
                     self.builds.insert(name.clone());
                 }
-                format!(" {}  {}", words::subject(*kind, name), words::going_on(*act))
+                format!(" {}  {}", words::subject_of(*kind, name, *act), words::going_on(*act))
             }
-            Event::Done { kind, name, act } => format!(" {}  {}", words::subject(*kind, name), words::done(*act)),
+            Event::Done { kind, name, act } => {
+                format!(" {}  {}", words::subject_of(*kind, name, *act), words::done(*act))
+            }
             Event::UpToDate { kind, name, state } => format!(" {}  {state}", words::subject(*kind, name)),
             // The reason follows once, as the command's error.
-            Event::Failed { kind, name, .. } => format!(" {}  Error", words::subject(*kind, name)),
+            Event::Failed { kind, name, act, .. } => {
+                format!(" {}  {}", words::subject_of(*kind, name, *act), words::failed(*kind, *act))
+            }
             Event::Progress { subject, progress } => self.progress(subject, progress)?,
             Event::Warning(text) => format!("warning: {text}"),
             Event::Attach(_) | Event::HookOutput { .. } => return None,

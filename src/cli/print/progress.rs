@@ -67,13 +67,15 @@ impl<'p> Rows<'p> {
     pub(crate) fn event(&mut self, event: &Event) {
         match event {
             Event::Started { kind, name, act } => {
-                self.set(&words::subject(*kind, name), words::going_on(*act), Standing::GoesOn);
+                self.set(&words::subject_of(*kind, name, *act), words::going_on(*act), Standing::GoesOn);
             }
             Event::Done { kind, name, act } => {
-                self.set(&words::subject(*kind, name), words::done(*act), Standing::Done);
+                self.set(&words::subject_of(*kind, name, *act), words::done(*act), Standing::Done);
             }
             Event::UpToDate { kind, name, state } => self.set(&words::subject(*kind, name), state, Standing::Done),
-            Event::Failed { kind, name, .. } => self.set(&words::subject(*kind, name), "Error", Standing::Failed),
+            Event::Failed { kind, name, act, .. } => {
+                self.set(&words::subject_of(*kind, name, *act), "Error", Standing::Failed);
+            }
             Event::Progress { subject, progress } => self.progress(subject, progress),
             Event::Warning(text) => self.printer.warn(text),
             Event::Attach(_) | Event::HookOutput { .. } => {}

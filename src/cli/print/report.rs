@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::Settings;
 use crate::args::global::{AnsiChoice, ProgressStyle};
+use crate::print::drop_in::Names;
 use crate::print::printer::{Printer, Stream};
 use crate::print::progress::Rows;
 use crate::print::{json, plain};
@@ -31,6 +32,8 @@ pub(crate) struct Reporter<'p> {
     stream: Stream,
     dress: Dress<'p>,
     dry_run: bool,
+    /// Where Docker Compose's names are wanted.
+    names: Option<Names>,
 }
 
 impl<'p> Reporter<'p> {
@@ -46,11 +49,23 @@ impl<'p> Reporter<'p> {
             ProgressStyle::Json => Dress::Json,
             ProgressStyle::Quiet => Dress::Quiet,
         };
-        Self { printer, stream, dress, dry_run: settings.dry_run }
+        Self { printer, stream, dress, dry_run: settings.dry_run, names: None }
+    }
+
+    /// Tells events as Docker Compose does, if `names` are given.
+    pub(crate) fn named(mut self, names: Option<Names>) -> Self {
+        self.names = names;
+        self
     }
 
     /// Shows one event. Warnings are shown in every dress.
     pub(crate) fn event(&mut self, event: &Event) {
+        let told = self.names.as_ref().map(|names| names.told(event));
+        let event = match &told {
+            Some(Some(told)) => told,
+            Some(None) => return,
+            None => event,
+        };
         let line = match &mut self.dress {
             Dress::Rows(rows) => return rows.event(event),
             Dress::Json => json::line(event),

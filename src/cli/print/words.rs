@@ -49,6 +49,32 @@ pub(crate) fn done(act: Act) -> &'static str {
     }
 }
 
+/// The word for what has failed.
+pub(crate) fn failed(kind: ResourceKind, act: Act) -> &'static str {
+    let is_container = kind == ResourceKind::Container;
+    if is_container && act == Act::Stop {
+        "Error while Stopping"
+    } else if is_container && act == Act::Remove {
+        "Error while Removing"
+    } else if is_container && act == Act::Kill {
+        "Error while Killing"
+    } else {
+        "Error"
+    }
+}
+
+/// As [`subject`], for this act: an image that goes is called one, and by its tag.
+pub(crate) fn subject_of(kind: ResourceKind, name: &str, act: Act) -> String {
+    let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+    if (kind, act) != (ResourceKind::Image, Act::Remove) {
+        subject(kind, name)
+    } else if has_tag {
+        format!("Image {name}")
+    } else {
+        format!("Image {name}:latest")
+    }
+}
+
 /// How a resource is called in front of its status: `Container shop-web-1`; images go by their own name.
 pub(crate) fn subject(kind: ResourceKind, name: &str) -> String {
     match kind {

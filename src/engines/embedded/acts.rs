@@ -9,7 +9,7 @@ use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use runtime::Runtime;
 use runtime::container::stop::StopRequest;
-use runtime::container::{connect, pause, processes, restart, resume, statistics};
+use runtime::container::{connect, list, pause, processes, restart, resume, signal, statistics};
 use runtime::state::changes::{self, Kind};
 use runtime::state::occurrence::{self as happened, OccurrenceReader};
 use tokio::sync::mpsc;
@@ -60,6 +60,12 @@ pub(crate) fn stop_request(id: &str, options: &StopOptions) -> Result<StopReques
 pub(crate) async fn restart(rt: &Runtime, id: String, options: StopOptions) -> Result<(), EngineError> {
     let request = stop_request(&id, &options)?;
     blocking(rt, move |rt| restart::restart(rt, &id, request).map_err(|error| errors::restart(&id, &error))).await
+}
+
+/// Names the signal that the last stop found not to be caught.
+pub(crate) async fn uncaught_stop_signal(rt: &Runtime, id: String) -> Option<String> {
+    let look = move |rt: &Runtime| list::find(rt, &id).map_err(|error| errors::find(&id, &error));
+    blocking(rt, look).await.ok()?.status.deaf_to.map(signal::name)
 }
 
 /// Starts again what a reboot has ended.

@@ -207,6 +207,10 @@ impl Engine for Embedded {
         acts::restart(&self.rt, id.0.clone(), options).await
     }
 
+    async fn uncaught_stop_signal(&self, id: &ContainerId) -> Option<String> {
+        acts::uncaught_stop_signal(&self.rt, id.0.clone()).await
+    }
+
     async fn resume_containers(&self) -> Result<Vec<(String, Option<EngineError>)>, EngineError> {
         acts::resume(&self.rt).await
     }

@@ -112,6 +112,13 @@ pub trait Engine: Send + Sync {
         self.start_container(id).await
     }
 
+    /// Names the stop signal that its program does not catch, so that its last stop was not waited for; `None` where there
+    /// was a wait.
+    async fn uncaught_stop_signal(&self, id: &ContainerId) -> Option<String> {
+        let _ = id;
+        None
+    }
+
     /// Starts again what a reboot of the machine has ended, as restart policies say; tells each by name, with why not.
     async fn resume_containers(&self) -> Result<Vec<(String, Option<EngineError>)>, EngineError> {
         lacks(self, "containers", "resume containers after a reboot")

@@ -95,7 +95,16 @@ pub(crate) async fn perform(
             }));
             engine.start_container(id).await?;
         }
-        Step::StopContainer { options, .. } => engine.stop_container(container()?, options.clone()).await?,
+        Step::StopContainer { options, .. } => {
+            let id = container()?;
+            engine.stop_container(id, options.clone()).await?;
+            if let Some(signal) = engine.uncaught_stop_signal(id).await {
+                let text = format!(
+                    "`{subject}` does not catch {signal}, so it was not waited for; with `init: true` the signal would end it"
+                );
+                let _ = events.send(Event::Warning(text));
+            }
+        }
         Step::KillContainer { signal, .. } => engine.kill_container(container()?, signal).await?,
         Step::RemoveContainer { anonymous_volumes, .. } => {
             engine.remove_container(container()?, *anonymous_volumes).await?;

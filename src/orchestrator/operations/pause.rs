@@ -54,7 +54,6 @@ async fn each(
         let path = format!("services.{}", container.identity.service);
         acts.spawn(async move {
             let (kind, name) = (ResourceKind::Container, summary.name);
-            let _ = events.send(Event::Started { kind, name: name.clone(), act });
             let done = match act {
                 Act::Pause if summary.state == ContainerState::Paused => Err(already_paused(&name)),
                 Act::Pause => engine.pause_container(&summary.id).await,
@@ -66,10 +65,7 @@ async fn each(
                     let _ = events.send(Event::Done { kind, name, act });
                     None
                 }
-                Err(error) => {
-                    let _ = events.send(Event::Failed { kind, name, act, error: error.clone() });
-                    Some(Failure::new(error, Some(path)))
-                }
+                Err(error) => Some(Failure::new(error, Some(path))),
             }
         });
     }

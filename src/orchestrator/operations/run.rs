@@ -12,7 +12,7 @@ use crate::engine::container::{
     ContainerId, ContainerSpec, ContainerState, Mount, NetworkMode, PortBinding, RestartPolicy,
 };
 use crate::engine::error::{EngineError, ErrorKind};
-use crate::event::{Act, Event, ResourceKind};
+use crate::event::Event;
 use crate::identity;
 use crate::observed::{Observed, ObservedContainer, find_images, observe_containers};
 use crate::operations::error::OperationError;
@@ -91,14 +91,11 @@ pub async fn make(
     share(&mut spec, &observed)?;
     apply(&mut spec, service.one_off_name(&options.slug), options);
     let name = spec.name.clone();
-    let kind = ResourceKind::Container;
-    let _ = events.send(Event::Started { kind, name: name.clone(), act: Act::Create });
     let clashes = engine.check_ports(std::slice::from_ref(&spec)).await;
     if let Some(error) = clashes.into_iter().next() {
         return Err(error.into());
     }
     let id = engine.create_container(&spec).await?;
-    let _ = events.send(Event::Done { kind, name: name.clone(), act: Act::Create });
     Ok(Made { id, name })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::desired::DesiredService;
-use crate::engine::container::{ContainerSpec, ContainerSummary, Mount, MountSource, NetworkMode};
+use crate::engine::container::{ContainerSpec, ContainerState, ContainerSummary, Mount, MountSource, NetworkMode};
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::event::{Act, Failure, ResourceKind};
 use crate::identity;
@@ -28,7 +28,12 @@ pub(crate) fn keep(
     planner.plan.unchanged.push(Unchanged {
         kind: ResourceKind::Container,
         name,
-        state: state_word(&container.summary.state).to_owned(),
+        state: match &container.summary.state {
+            // Whether it is healthy is told by who waits for that.
+            ContainerState::Running { .. } => "Running",
+            other => state_word(other),
+        }
+        .to_owned(),
         container: Some((container.summary.id.clone(), service.name.clone(), container.identity.number)),
     });
 }

@@ -7,10 +7,10 @@ use compose::model::service::Condition;
 use crate::desired::Desired;
 use crate::engine::container::{ContainerState, StopOptions};
 use crate::engine::error::{EngineError, ErrorKind};
-use crate::event::Failure;
+use crate::event::{Act, Failure, ResourceKind};
 use crate::graph::ServiceGraph;
 use crate::observed::ObservedContainer;
-use crate::plan::plan::{Order, Plan, StepId};
+use crate::plan::plan::{Order, Plan, Report, StepId, Unchanged};
 use crate::plan::pre_start::{self, Place};
 use crate::plan::providers;
 use crate::plan::removal::{graph_of, stop_in_order};
@@ -57,7 +57,9 @@ pub fn plan_sequence(
     let mut plan = Plan::default();
     match sequence {
         Sequence::Stop(options) => {
-            let stops = stop_in_order(&mut plan, desired, &within(&targets), options, &Cause::Requested);
+            let containers = within(&targets);
+            let stops = stop_in_order(&mut plan, desired, &containers, options, &Cause::Requested);
+            plan.unchanged.extend(containers.into_iter().filter(|container| !container.is_up()).map(stopped_already));
             if let Some(desired) = desired {
                 let service = |(name, step): (String, StepId)| {
                     let container = replicas.iter().find(|container| container.summary.name == name)?;
@@ -98,11 +100,19 @@ pub fn plan_sequence(
             for (name, start) in starts {
                 if let Some(stop) = stops.get(&name) {
                     plan.needs(start, *stop);
+                    // Docker Compose has one word for both.
+                    plan.step_mut(*stop).report = Report::Opens(Act::Restart);
+                    plan.step_mut(start).report = Report::Closes(Act::Restart);
                 }
             }
         }
     }
     Ok(plan)
+}
+
+fn stopped_already(container: &ObservedContainer) -> Unchanged {
+    let name = container.summary.name.clone();
+    Unchanged { kind: ResourceKind::Container, name, state: "Stopped".to_owned(), container: None }
 }
 
 fn targets(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerId, ContainerState, ContainerSummary};
 use orchestrator::engine::log::{LogLine, LogQuery, LogStream};
-use orchestrator::event::{Attachment, Event};
+use orchestrator::event::{Act, Attachment, Event};
 use orchestrator::execute::ended_badly;
 use orchestrator::identity::{self, Identity};
 use orchestrator::operations::OperationError;
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
             engine,
             loaded,
             options,
-            reporter: Reporter::new(&app.printer, &app.settings, app.settings.progress),
+            reporter: app.reporter(app.settings.progress, Some(loaded)),
             logs: LogPrinter::new(&app.printer, options.dress, names.iter().map(String::as_str)),
             interrupts: Interrupts::listen()?,
             say,
@@ -307,7 +307,7 @@ impl<'a> Session<'a> {
     async fn stop(&mut self, reason: Reason) -> Result<(), CommandError> {
         self.is_stopping = true;
         self.reporter.finish();
-        self.reporter = Reporter::new(&self.app.printer, &self.app.settings, self.app.settings.progress);
+        self.reporter = self.app.reporter(self.app.settings.progress, Some(self.loaded));
         if reason == Reason::Person {
             // On a line of its own: the terminal has just echoed `^C`.
             self.app.printer.note("\nGracefully Stopping... press Ctrl+C again to force");
@@ -373,6 +373,8 @@ impl<'a> Session<'a> {
                     LogLine { time: SystemTime::now(), stream: LogStream::Stdout, bytes: line.clone().into_bytes() };
                 self.logs.line(name, &line);
             }
+            // Docker Compose does not tell of it where the lines show it.
+            Event::Started { act: Act::Start, .. } | Event::Done { act: Act::Start, .. } if self.app.is_drop_in => {}
             other => self.reporter.event(other),
         }
     }

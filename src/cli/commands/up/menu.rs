@@ -23,7 +23,7 @@ pub(crate) enum Happened {
     /// The terminal told something.
     Key(Key),
     /// The files told something; `None`: they are followed no more.
-    Files(Option<WatchReport>),
+    Files(Option<Box<WatchReport>>),
 }
 
 /// What is to be done then.
@@ -66,14 +66,14 @@ impl<'a> Menu<'a> {
     pub(crate) async fn next(&mut self) -> Happened {
         tokio::select! {
             key = next_key(&mut self.keys) => Happened::Key(key),
-            report = next_report(&mut self.files) => Happened::Files(report),
+            report = next_report(&mut self.files) => Happened::Files(report.map(Box::new)),
         }
     }
 
     /// Does what that means.
     pub(crate) fn act(&mut self, happened: Happened) -> Wish {
         match happened {
-            Happened::Files(Some(report)) => self.lines.show(report),
+            Happened::Files(Some(report)) => self.lines.show(*report),
             Happened::Files(None) => self.files = None,
             Happened::Key(Key::Pressed(b'w' | b'W')) => self.toggle(),
             Happened::Key(Key::Pressed(b'd' | b'D')) => return Wish::Leave,

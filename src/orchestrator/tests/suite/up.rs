@@ -63,7 +63,7 @@ async fn a_second_up_does_nothing() {
             UpToDate {
                 kind: Container,
                 name: "shop-db-1",
-                state: "Healthy",
+                state: "Running",
             },
             UpToDate {
                 kind: Container,

@@ -41,6 +41,15 @@ services:
     // It is stopped since the job has ended, and passes that on.
     assert_eq!(host.does("up --exit-code-from forever").code, 143);
     host.does("down").success();
+    // Who asks for failures alone is not told of a job that has done its work.
+    let file = "
+services:
+  fine: { image: 'stand-in:1', command: 'true' }
+  job: { image: 'stand-in:1', command: [sh, -c, 'sleep 1; exit 6'] }
+";
+    host.write("compose.yaml", file);
+    assert_eq!(host.does("up --abort-on-container-failure --exit-code-from job").code, 6);
+    host.does("down").success();
     host.must_be_clean();
 }
 

@@ -35,8 +35,13 @@ pub(crate) enum Ending {
     AtFirstExit,
     /// When the first one ends with a code that is not 0, with that code.
     AtFirstFailure,
-    /// When the first one ends, with the code of this service.
-    CodeOf(String),
+    /// When the first one ends, with the code of a service.
+    CodeOf {
+        /// The service.
+        service: String,
+        /// Not before one fails.
+        at_failure: bool,
+    },
 }
 
 /// How to stay.
@@ -103,7 +108,7 @@ pub(crate) async fn run(
         Stayed::Ended { code } => {
             session.stop(Reason::Container).await?;
             let code = match &options.ending {
-                Ending::CodeOf(service) => session.codes.get(service).copied().unwrap_or(code),
+                Ending::CodeOf { service, .. } => session.codes.get(service).copied().unwrap_or(code),
                 Ending::WhenAllHaveEnded | Ending::AtFirstExit | Ending::AtFirstFailure => code,
             };
             session.verdict(Some(code)).await
@@ -431,8 +436,8 @@ impl<'a> Session<'a> {
                 }
                 let is_last_word = match &self.options.ending {
                     Ending::WhenAllHaveEnded => false,
-                    Ending::AtFirstExit | Ending::CodeOf(_) => true,
-                    Ending::AtFirstFailure => *exit_code != 0,
+                    Ending::AtFirstExit | Ending::CodeOf { at_failure: false, .. } => true,
+                    Ending::AtFirstFailure | Ending::CodeOf { at_failure: true, .. } => *exit_code != 0,
                 };
                 if is_last_word && self.last_word.is_none() {
                     self.last_word = Some(*exit_code);

@@ -143,7 +143,7 @@ fn attached_options(args: &Args, loaded: &LoadedProject, app: &App) -> attached:
             json: false,
         },
         ending: match &args.exit_code_from {
-            Some(service) => Ending::CodeOf(service.clone()),
+            Some(service) => Ending::CodeOf { service: service.clone(), at_failure: args.abort_on_container_failure },
             None if args.abort_on_container_exit => Ending::AtFirstExit,
             None if args.abort_on_container_failure => Ending::AtFirstFailure,
             None => Ending::WhenAllHaveEnded,

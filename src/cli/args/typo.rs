@@ -18,6 +18,8 @@ pub(crate) fn explain(error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     let hint = match near {
+        // As people type it who come from `docker compose up`.
+        _ if what == "command" && given == "compose" => "the verbs stand by themselves here: `motet up`".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => "`motet --help` lists what there is".to_owned(),
     };
@@ -43,6 +45,7 @@ mod tests {
         check("motet upp", "error: unknown command `upp`; did you mean `up`?");
         check("motet psx", "error: unknown command `psx`; did you mean `ps`?");
         check("motet up --detatch", "error: unknown argument `--detatch`; did you mean `--detach`?");
+        check("motet compose up", "error: unknown command `compose`; the verbs stand by themselves here: `motet up`");
         check("motet frobnicate", "error: unknown command `frobnicate`; `motet --help` lists what there is");
     }
 }

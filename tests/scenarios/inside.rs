@@ -18,7 +18,7 @@ const ROWS: &[Row] = &[
     ("shm_size: 32m", "df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "32768"),
     ("ipc: none", "grep -c ' /dev/shm ' /proc/mounts", "0"),
     ("ipc: 'service:peer'", "cat /dev/shm/mark", "shared"),
-    ("pid: 'service:peer'", "ps | grep -c '[s]leep 4242'", "1"),
+    ("pid: 'service:peer'", "ps | grep '[s]leep 4242' | grep -vc docker-init", "1"),
     ("network_mode: 'service:peer'", "hostname; grep -c peerhost /etc/hosts", "peerhost\n1"),
     ("uts: host", "test $(hostname) = peerhost; echo $?", "1"),
     ("ulimits: { nofile: { soft: 100, hard: 200 }, core: 0 }", "ulimit -n; ulimit -Hn; ulimit -c", "100\n200\n0"),

@@ -39,6 +39,7 @@ mod scenarios {
     pub mod hooks;
     pub mod images;
     pub mod inside;
+    pub mod killed;
     pub mod lifecycle;
     pub mod logs;
     pub mod menu;
@@ -47,6 +48,7 @@ mod scenarios {
     pub mod outside;
     pub mod plan;
     pub mod probe;
+    pub mod proxy;
     pub mod publish;
     pub mod resources;
     pub mod restart;

@@ -196,6 +196,11 @@ fn an_image_for_another_processor_is_copied_together_but_not_run() {
         })
         .collect();
     assert_eq!(told, ["amd64 null", "arm64 null", "arm \"v7\""]);
+    // Those of other platforms have no name of their own, and are not without use for that.
+    let listed = |args: &[&str]| host.motet(&[&["image", "ls", "-q"], args].concat()).success().stdout.lines().count();
+    assert_eq!((listed(&[]), listed(&["-a"]), listed(&["-f", "dangling=true"])), (2, 4, 0));
+    assert!(!host.motet(&["image", "prune", "-f"]).success().stdout.contains("deleted"));
+    host.motet(&["image", "push", "-q", &image]).success();
     // Another machine pulls each of them.
     let other = Host::empty("elsewhere");
     for (platform, line) in [("linux/arm64", "linux/arm64\n"), ("linux/arm/v7", "linux/arm/v7\n")] {
@@ -212,6 +217,65 @@ fn an_image_for_another_processor_is_copied_together_but_not_run() {
         let refused = host.motet(&["image", "build", "--platform", "linux/arm64", "."]).failure();
         refused.names(&["linux/arm64", "linux/amd64", "qemu-user-static", "Dockerfile:2"]);
     }
+}
+
+#[test]
+fn a_private_key_file_is_an_agent_and_attestations_are_refused_unless_off() {
+    if lacks_root() {
+        return;
+    }
+    let dockerfile = "FROM stand-in:1\nRUN --mount=type=ssh,required test -S $SSH_AUTH_SOCK\n";
+    let host = host("keys", dockerfile);
+    let key = host.folder.join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).output();
+    if made.is_err() {
+        println!("skipped: ssh-keygen is not installed");
+        return;
+    }
+    let ssh = format!("default={}", key.display());
+    let build = ["image", "build", "-q", "--ssh", &ssh, "--provenance=false", "--sbom=false", "."];
+    host.motet(&build).success();
+    host.motet(&["image", "build", "-q", "--ssh", &format!("default={}.pub", key.display()), "."])
+        .failure()
+        .names(&["key.pub", "is no private ssh key"]);
+    for asked in ["--provenance=mode=max", "--sbom=true"] {
+        host.motet(&["image", "build", "-q", asked, "."]).failure().names(&["embedded builder can't do"]);
+    }
+}
+
+#[test]
+fn images_go_through_podman_and_come_back_as_they_were() {
+    if lacks_root() {
+        return;
+    }
+    let host =
+        host("podman", "FROM stand-in:1\nRUN ln /bin/busybox /bin/again && mkdir -m 1777 /t\nCOPY a.txt /\nENV A=b\n");
+    let id = host.motet(&["image", "build", "-q", "-t", "made:1", "."]).success().stdout;
+    let place = host.folder.join("podman");
+    let podman = |args: &[&str]| {
+        let storage = ["--storage-driver", "vfs", "--root"].map(str::to_owned);
+        let mut command = Command::new("podman");
+        command.args(storage).arg(place.join("root")).arg("--runroot").arg(place.join("run")).args(args);
+        let output = command.output().ok()?;
+        assert!(output.status.success(), "podman {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let at = |name: &str| host.folder.join(name).display().to_string();
+    host.motet(&["image", "save", "-o", &at("saved.tar"), "made:1"]).success();
+    if podman(&["load", "-q", "-i", &at("saved.tar")]).is_none() {
+        println!("skipped: podman is not installed");
+        return;
+    }
+    let listed = podman(&["images", "-q", "--no-trunc", "made"]).unwrap();
+    assert_eq!(listed.trim(), id.trim(), "podman knows it by the same id");
+    for format in ["docker-archive", "oci-archive"] {
+        podman(&["save", "-q", "--format", format, "-o", &at(format), "docker.io/library/made:1"]);
+        let other = Host::empty(format);
+        let loaded = other.motet(&["image", "load", "-q", "-i", &at(format)]).success().stdout;
+        let listed = other.motet(&["image", "ls", "-q", "--no-trunc"]).success().stdout;
+        assert_eq!(listed, id, "{format}: {loaded}");
+    }
+    podman(&["rmi", "-a", "-f"]);
 }
 
 #[test]

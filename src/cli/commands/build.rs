@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
 
-    /// An ssh agent for RUN: `default`, or `ID=SOCKET`
+    /// An ssh agent for RUN: `default`, `ID=SOCKET`, or `ID=KEY[,KEY]` for private key files
     #[arg(long, value_name = "AGENT")]
     ssh: Vec<String>,
 

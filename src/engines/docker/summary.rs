@@ -185,6 +185,7 @@ pub(crate) fn image(found: &Value) -> ImageSummary {
         digests: texts(&found["RepoDigests"]),
         platform: platform.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("/"),
         command,
+        of_platform: false,
     }
 }
 

@@ -1,7 +1,6 @@
 //! Images built by the runtime: what the engine is asked for, in the runtime's words.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use orchestrator::engine::error::{EngineError, ErrorKind};
@@ -9,8 +8,9 @@ use orchestrator::engine::image::{BuildSecret, BuildSpec, ImageSummary, PushSpec
 use orchestrator::engine::progress::ProgressSink;
 use runtime::Runtime;
 use runtime::build::remote::Remote;
-use runtime::build::{self, BuildRequest, DockerfileSource, Secret, Source};
+use runtime::build::{self, BuildRequest, DockerfileSource, Secret, Source, SshAgent};
 use runtime::image::manifest::Platform;
+use runtime::keeper::ready::sentence;
 
 use crate::embedded::images::{self, Sink};
 use crate::embedded::{EmbeddedOptions, cache, errors, summary, surroundings};
@@ -87,7 +87,7 @@ fn request(options: &EmbeddedOptions, spec: &BuildSpec) -> Result<BuildRequest, 
         entitlements: spec.entitlements.clone(),
         privileged: spec.privileged,
         secrets: spec.secrets.iter().map(|(id, secret)| (id.clone(), self::secret(secret))).collect(),
-        ssh: agents(options, &spec.ssh)?,
+        ssh: agents(options.ssh_agent.as_deref(), &spec.ssh)?,
         no_bootstrap: spec.no_bootstrap || options.no_bootstrap,
         host_ca: options.host_ca,
         ..BuildRequest::of(source(&spec.context)?)
@@ -144,34 +144,22 @@ fn secret(secret: &BuildSecret) -> Secret {
     }
 }
 
-/// Reads `default` and `id=path`.
-fn agents(options: &EmbeddedOptions, entries: &[String]) -> Result<BTreeMap<String, PathBuf>, String> {
-    let agent = |entry: &String| {
-        let (id, path) = entry.split_once('=').map_or((entry.as_str(), ""), |(id, path)| (id, path));
-        let path = match path {
-            "" => options.ssh_agent.clone().ok_or_else(|| {
-                format!(
-                    "ssh agent `{id}` is asked for, but `SSH_AUTH_SOCK` names none: start one by `eval $(ssh-agent)`"
-                )
-            })?,
-            path => PathBuf::from(path),
-        };
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.file_type().is_socket() => Ok((id.to_owned(), path)),
-            Ok(_) => Err(format!(
-                "`{}` of ssh agent `{id}` is no socket: put the key into an agent by `ssh-add`, and name that",
-                path.display()
-            )),
-            Err(error) => Err(format!("cannot reach ssh agent `{id}` at `{}`: {error}", path.display())),
-        }
-    };
-    entries.iter().map(agent).collect()
+/// Reads `default`, `id=socket` and `id=key`.
+fn agents(usual: Option<&Path>, entries: &[String]) -> Result<BTreeMap<String, SshAgent>, String> {
+    entries.iter().map(|entry| SshAgent::parse(entry, usual).map_err(|error| sentence(&error))).collect()
 }
 
 /// Names what is asked for and the embedded builder has not.
 fn lacking(spec: &BuildSpec) -> impl Iterator<Item = &'static str> + use<> {
-    let on = |value: &Option<String>| value.as_deref().is_some_and(|text| !["false", "0", ""].contains(&text));
-    let asked = [("sbom", on(&spec.sbom)), ("provenance", on(&spec.provenance))];
+    // `false`, `mode=max`, `disabled=true`: as buildx reads them.
+    let on = |value: &Option<String>| {
+        let mut fields = value.iter().flat_map(|text| text.split(',')).map(str::trim).peekable();
+        fields.peek().is_some() && !fields.any(|field| ["", "0", "f", "false", "disabled=true"].contains(&field))
+    };
+    let asked = [
+        ("sbom` (a list of what is in the image takes a scanner, which is an image of its own", on(&spec.sbom)),
+        ("provenance` (it would vouch for a build that nobody but its owner has seen", on(&spec.provenance)),
+    ];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name)
 }
 

@@ -65,8 +65,11 @@ pub(crate) fn load(rt: &Runtime, archive: OwnedFd, progress: ProgressSink) -> Re
 }
 
 pub(crate) fn list(rt: &Runtime) -> Result<Vec<ImageSummary>, EngineError> {
-    let images = store::list(rt).map_err(|error| errors::store("*", "list", &error))?;
-    Ok(images.iter().map(summary::image).collect())
+    let failed = |error| errors::store("*", "list", &error);
+    let images = store::list(rt).map_err(failed)?;
+    let named = store::named_by_indexes(rt).map_err(failed)?;
+    let of_platform = |image: &Image| image.references.is_empty() && named.contains(&image.id);
+    Ok(images.iter().map(|image| ImageSummary { of_platform: of_platform(image), ..summary::image(image) }).collect())
 }
 
 /// Reads a reference that the caller gave.

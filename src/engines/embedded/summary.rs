@@ -185,6 +185,7 @@ pub(crate) fn image(image: &Image) -> ImageSummary {
             .is_some_and(|check| !check.test.is_empty() && check.test[0] != "NONE"),
         platform: format!("{}/{}", image.config.os, image.config.architecture),
         command: [&config.entrypoint, &config.cmd].into_iter().flatten().flatten().cloned().collect(),
+        of_platform: false,
     }
 }
 

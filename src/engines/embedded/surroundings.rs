@@ -32,7 +32,7 @@ pub(crate) fn of_container(rt: &Runtime, options: &EmbeddedOptions, request: &mu
         // Programs differ in which spelling they read.
         more.extend([name.to_ascii_uppercase(), name.to_ascii_lowercase()].map(|name| (name, value.clone())));
     }
-    if let Some(path) = host_ca::bundle(options.host_ca).filter(|_| wants_bundle) {
+    if let Some(path) = host_ca::bundle(options.host_ca, rt.registry.ca_file.as_deref()).filter(|_| wants_bundle) {
         let variables = host_ca::variables(&own);
         more.extend(
             variables.iter().filter_map(|line| line.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned())),

@@ -5,10 +5,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use orchestrator::engine::error::EngineError;
+use orchestrator::engine::image::ImageSummary;
 use orchestrator::engine::usage::{CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
 use runtime::Runtime;
 use runtime::image::digest::Digest;
-use runtime::image::{layers, store};
+use runtime::image::{layers, packed, store};
 use runtime::volume;
 
 use crate::embedded::{engine, errors, summary};
@@ -23,12 +24,12 @@ pub(crate) fn disk_usage(rt: &Runtime) -> Result<DiskUsage, EngineError> {
         // A layer that an image has twice is one layer.
         layers::once(&image.diff_ids).into_iter().for_each(|id| *users.entry(id).or_default() += 1);
     }
-    let size = |id: &Digest| layers::find(rt, id).map_or(0, |layer| layer.size);
+    let size = |id: &Digest| size_of(rt, id);
     let image_usage = |image: &store::Image| {
         let own = layers::once(&image.diff_ids);
         let id = image.id.to_string();
         ImageUsage {
-            image: summary::image(image),
+            image: ImageSummary { size: own.iter().map(size).sum(), ..summary::image(image) },
             shared: own.iter().filter(|id| users.get(*id).is_some_and(|count| *count > 1)).map(size).sum(),
             containers: containers.iter().filter(|container| container.record.image_id == id).count(),
         }
@@ -54,12 +55,18 @@ pub(crate) fn disk_usage(rt: &Runtime) -> Result<DiskUsage, EngineError> {
     })
 }
 
+/// Bytes of a layer's files, and of its archive where that is kept.
+fn size_of(rt: &Runtime, layer: &Digest) -> u64 {
+    let unpacked = layers::find(rt, layer).map_or(0, |layer| layer.size);
+    unpacked + packed::find(rt, layer).map_or(0, |packed| packed.size)
+}
+
 /// Layers that only the cache has, and its own folder.
 fn cache(rt: &Runtime, users: &HashMap<Digest, usize>) -> Result<CacheUsage, EngineError> {
     let all = layers::list(rt).map_err(|error| errors::store("*", "look at", &error))?;
     let only: Vec<Digest> = all.into_iter().filter(|id| !users.contains_key(id)).collect();
     let folder = rt.layout.build_cache();
-    let own: u64 = only.iter().filter_map(|id| layers::find(rt, id)).map(|layer| layer.size).sum();
+    let own: u64 = only.iter().map(|id| size_of(rt, id)).sum();
     Ok(CacheUsage {
         entries: only.len(),
         size: own + taken(&folder) + taken(&rt.layout.partial()),

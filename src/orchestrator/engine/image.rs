@@ -25,6 +25,8 @@ pub struct ImageSummary {
     pub platform: String,
     /// The image's own program, for `ps` of one made without a command.
     pub command: Vec<String>,
+    /// It has no name of its own, but a name stands for it on another platform.
+    pub of_platform: bool,
 }
 
 /// An image to fetch.

@@ -10,6 +10,7 @@ use patterns::{Ignore, Matched, clean, matches_glob};
 use crate::build::cache::Key;
 use crate::build::hashes::Hashes;
 use crate::build::view::{Found, View};
+use crate::image::digest::Digest;
 
 /// A tree to copy from.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Entry {
     pub relative: PathBuf,
     /// Where it lies and what it is.
     pub found: Found,
+    /// Digest of a file's bytes, where it was asked for.
+    pub digest: Option<Digest>,
 }
 
 /// Why a source can't be used.
@@ -190,7 +193,7 @@ impl Tree {
         let missing = || SelectError::Missing { source_path: path.display().to_string(), near: Vec::new() };
         let found = self.view.find(path).map_err(io_error(path))?.ok_or_else(missing)?;
         let folder = found.metadata.is_dir();
-        let mut entries = vec![Entry { relative: PathBuf::new(), found }];
+        let mut entries = vec![Entry { relative: PathBuf::new(), found, digest: None }];
         if folder {
             let mut parent = Matched::default();
             let text = path.to_string_lossy().into_owned();
@@ -204,17 +207,23 @@ impl Tree {
         Ok(entries)
     }
 
+    /// Walks a source, with the digests of its files.
+    pub fn entries(&self, selected: &Selected, exclude: &Ignore, hashes: &Hashes) -> Result<Vec<Entry>, SelectError> {
+        let mut entries = self.walk(selected, exclude)?;
+        hashes.fill(&mut entries).map_err(|(path, source)| SelectError::Io { path, source })?;
+        Ok(entries)
+    }
+
     /// Adds to `key` all of a source that a copy of it carries over, but no modification time.
-    pub fn key(
-        &self,
-        mut key: Key,
-        selected: &Selected,
-        exclude: &Ignore,
-        hashes: &Hashes,
-    ) -> Result<Key, SelectError> {
+    pub fn key(&self, key: Key, selected: &Selected, exclude: &Ignore, hashes: &Hashes) -> Result<Key, SelectError> {
+        self.key_of(key, selected, &self.entries(selected, exclude, hashes)?)
+    }
+
+    /// As `key`, of a source that was walked.
+    pub fn key_of(&self, mut key: Key, selected: &Selected, entries: &[Entry]) -> Result<Key, SelectError> {
         key = key.with(selected.name.as_os_str().as_bytes());
-        for entry in self.walk(selected, exclude)? {
-            let Found { real, metadata } = &entry.found;
+        for entry in entries {
+            let Found { real, metadata, .. } = &entry.found;
             let kind = metadata.file_type();
             key = key.with(entry.relative.as_os_str().as_bytes());
             if kind.is_symlink() {
@@ -230,7 +239,7 @@ impl Tree {
             key = if kind.is_dir() {
                 key.with("folder")
             } else if kind.is_file() {
-                key.with("file").with(hashes.digest(real, metadata).map_err(io_error(real))?.hex())
+                key.with("file").with(entry.digest.as_ref().map_or_else(String::new, Digest::hex))
             } else if kind.is_socket() {
                 key.with("socket")
             } else {
@@ -275,7 +284,7 @@ impl Walk<'_> {
                 continue;
             }
             let before = entries.len();
-            entries.push(Entry { relative: relative.clone(), found });
+            entries.push(Entry { relative: relative.clone(), found, digest: None });
             if folder {
                 self.folder(&path, &relative, &ignored_by, &excluded_by, entries)?;
                 // A hidden folder is there only for the sake of what is seen in it.
@@ -305,7 +314,6 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> SelectError {
 mod tests {
     use super::*;
     use crate::Runtime;
-    use crate::image::digest::Digest;
     use crate::state::layout::Layout;
 
     fn tree(ignore: &str) -> (tempfile::TempDir, Tree, Hashes) {

@@ -6,12 +6,15 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::Runtime;
+use crate::build::context::Entry;
+use crate::build::parallel;
+use crate::build::view::Found;
 use crate::image::digest::Digest;
 
 /// A file that changed so shortly before it was read might change again within the same tick of the kernel's clock.
@@ -62,27 +65,41 @@ impl Hashes {
         Self { path, known, used: Mutex::default() }
     }
 
-    /// Returns the digest of a regular file's bytes.
-    pub fn digest(&self, path: &Path, metadata: &Metadata) -> io::Result<Digest> {
-        let identity = Identity::of(metadata);
-        let known = self.known.get(path).filter(|(then, _)| *then == identity).map(|(_, digest)| *digest);
-        let digest = match known {
-            Some(digest) => digest,
-            None => read_digest(path)?,
-        };
+    /// Gives every regular file the digest of its bytes; those that are not known are read side by side. Fails with the path
+    /// that can't be read.
+    pub fn fill(&self, entries: &mut [Entry]) -> Result<(), (PathBuf, io::Error)> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let settled = i128::try_from(now).unwrap_or(i128::MAX) - identity.changed_ns > TOO_YOUNG_NS;
-        let mut used = self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if settled {
-            used.fresh |= known.is_none();
-            used.files.insert(path.to_owned(), (identity, digest));
+        let now = i128::try_from(now).unwrap_or(i128::MAX);
+        let mut unknown = Vec::new();
+        let mut found = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.iter_mut().enumerate().filter(|(_, entry)| entry.found.metadata.is_file()) {
+            let identity = Identity::of(&entry.found.metadata);
+            let known = self.known.get(&entry.found.real).filter(|(then, _)| *then == identity);
+            match known {
+                Some((_, digest)) => entry.digest = Some(*digest),
+                None => unknown.push(at),
+            }
+            found.push((at, identity, known.is_none()));
         }
-        Ok(digest)
+        let paths: Vec<&Path> = unknown.iter().map(|at| &*entries[*at].found.real).collect();
+        let digests = parallel::map(&paths, |path| read_digest(path).map_err(|error| (path.to_path_buf(), error)))?;
+        for (at, digest) in unknown.into_iter().zip(digests) {
+            entries[at].digest = Some(digest);
+        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, identity, fresh) in found {
+            let Entry { found: Found { real, .. }, digest: Some(digest), .. } = &entries[at] else { continue };
+            if now - identity.changed_ns > TOO_YOUNG_NS {
+                used.fresh |= fresh;
+                used.files.insert(real.clone(), (identity, *digest));
+            }
+        }
+        Ok(())
     }
 
     /// Keeps what this build used, if any of it is new.
     pub fn save(&self) -> io::Result<()> {
-        let used = self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if !used.fresh {
             return Ok(());
         }
@@ -151,9 +168,11 @@ mod tests {
         File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
         let look = || {
             let hashes = Hashes::load(&rt, folder.path());
-            let digest = hashes.digest(&file, &std::fs::metadata(&file).unwrap()).unwrap();
+            let found = Found { real: file.clone(), metadata: std::fs::metadata(&file).unwrap(), layer: 0 };
+            let mut entries = [Entry { relative: PathBuf::new(), found, digest: None }];
+            hashes.fill(&mut entries).unwrap();
             hashes.save().unwrap();
-            digest
+            entries[0].digest.unwrap()
         };
         let first = look();
         assert_eq!(look(), first);

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::build::request::HostCa;
+use crate::registry::connection::BUNDLES;
 
 /// Where RUN finds the bundle.
 pub const TARGET: &str = "/run/motet/ca.crt";
 
-const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LOCAL: &str = "/usr/local/share/ca-certificates";
 const SHIPPED: &str = "/usr/share/ca-certificates";
 
@@ -26,14 +26,16 @@ const VARIABLES: [&str; 8] = [
     "AWS_CA_BUNDLE",
 ];
 
-/// Returns the bundle that RUN steps need, if they do.
-pub fn bundle(policy: HostCa) -> Option<PathBuf> {
-    let bundle = Path::new(BUNDLE);
+/// Returns the bundle that RUN steps need, if they do; `given` is the one that the person names (`SSL_CERT_FILE`), which is not
+/// there without a reason.
+pub fn bundle(policy: HostCa, given: Option<&Path>) -> Option<PathBuf> {
+    let usual = || BUNDLES.iter().map(Path::new).find(|path| path.exists());
+    let bundle = given.filter(|path| path.exists()).or_else(usual)?;
     let needed = match policy {
         HostCa::Never => false,
-        HostCa::Always => bundle.exists(),
+        HostCa::Always => true,
         HostCa::Auto => {
-            bundle.exists() && (certificates(Path::new(LOCAL)) > 0 || holds_more(bundle, Path::new(SHIPPED)))
+            given == Some(bundle) || certificates(Path::new(LOCAL)) > 0 || holds_more(bundle, Path::new(SHIPPED))
         }
     };
     needed.then(|| bundle.to_owned())

@@ -1,5 +1,6 @@
 //! The instructions that change files: RUN, COPY, ADD and WORKDIR, each with its key and its layer.
 
+use std::collections::HashSet;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,11 +15,12 @@ use crate::build::error::Reason;
 use crate::build::execute::{Runner, State, Step, is_folder};
 use crate::build::mounts;
 use crate::build::network::StepNetwork;
+use crate::build::reuse::{self, Reuse};
 use crate::build::run::{self, RunStep};
 use crate::build::stages::{self, Origin};
 use crate::build::step::HOST_NAME;
 use crate::build::view::View;
-use crate::build::writer::Writer;
+use crate::build::writer::{Sharing, Writer};
 use crate::build::{epoch, metadata, owner, platforms, rehearse, same, transfer};
 use crate::image::config::host_architecture;
 use crate::image::digest::Digest;
@@ -49,7 +51,7 @@ pub(super) fn transfer(runner: &Runner<'_>, state: &mut State, written: &Transfe
     let expanded = transfer::expand(written, &state.scope).map_err(Reason::Syntax)?;
     let line = metadata::transfer_line(if add { "ADD" } else { "COPY" }, &expanded);
     let tree = tree(runner, expanded.from.as_deref())?;
-    let planned = transfer::plan(runner, expanded, add, tree, &state.image.config.working_dir)?;
+    let mut planned = transfer::plan(runner, expanded, add, tree, &state.image.config.working_dir)?;
     let layers = state.image.rootfs.diff_ids.clone();
     // A linked layer depends on nothing below it: it is written as if there were nothing.
     let linked = planned.transfer.link && planned.transfer.chmod.is_none();
@@ -57,8 +59,37 @@ pub(super) fn transfer(runner: &Runner<'_>, state: &mut State, written: &Transfe
     let key = planned.key(begun, &runner.job.hashes)?;
     runner.step(state, Step { key, line, always_cached: false }, &mut || {
         let below = if linked { View::default() } else { runner.view(&layers) };
-        layer(runner, &below, |top| planned.write(top, &below))
+        let mut written = None;
+        let sharing = sharing(runner, &planned, &below);
+        let made = layer(runner, &below, |top| {
+            written = planned.write(top, &below, sharing)?;
+            Ok(())
+        })?;
+        // Without the record the next build copies what it could share.
+        if let (Some(written), Some(layer)) = (written, made)
+            && let Err(error) = written.save(&layer)
+        {
+            tracing::warn!(%error, "cannot remember the files of a layer");
+        }
+        Ok(made)
     })
+}
+
+/// Says what a copy may share: files of layers, and nothing whose times are yet to be set.
+fn sharing(runner: &Runner<'_>, planned: &transfer::Planned, below: &View) -> Sharing {
+    if runner.job.epoch.is_some() {
+        return Sharing::Nothing;
+    }
+    let layers = &planned.tree.view.layers;
+    match layers.as_slice() {
+        [root] if !planned.tree.keep_owners => {
+            let signature =
+                reuse::signature(root, &format!("{:?} {}", planned.transfer, planned.destination.display()));
+            Sharing::Earlier(Reuse::load(runner.job.rt, &signature, &below.layers))
+        }
+        _ if planned.tree.keep_owners => Sharing::Sources { layers: layers.clone(), taken: HashSet::new() },
+        _ => Sharing::Nothing,
+    }
 }
 
 /// WORKDIR: the folder is made where it is missing.

@@ -186,7 +186,7 @@ pub(super) fn build_part(
         hashes: Hashes::load(rt, &root),
         context: Tree { ignore, keep_owners: false, ..opened.tree.clone() },
         contexts: named(rt, request, reporter)?,
-        bundle: crate::build::host_ca::bundle(request.host_ca),
+        bundle: crate::build::host_ca::bundle(request.host_ca, rt.registry.ca_file.as_deref()),
         network: BuildNetwork::new(rt),
         images: Mutex::default(),
         imports: Imports::default(),

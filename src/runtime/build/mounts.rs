@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use patterns::{Ignore, clean};
 
-use crate::build::agent::Agent;
+use crate::build::agent::{Agent, SshAgent};
 use crate::build::cache::Key;
 use crate::build::cache_mount::{self, CacheFolder};
 use crate::build::context::{Selected, Tree};
@@ -33,8 +33,7 @@ pub(super) struct Mount {
     pub tree: Option<(Tree, Selected)>,
     /// A secret's content.
     secret: Option<Vec<u8>>,
-    /// An agent's socket.
-    agent: Option<PathBuf>,
+    agent: Option<SshAgent>,
 }
 
 /// The mounts of one RUN.
@@ -186,10 +185,10 @@ pub(super) fn open(runner: &Runner<'_>, state: &State, planned: &Planned) -> Res
                 opened._staged.push(staged);
             }
             RunMountKind::Ssh => {
-                let Some(socket) = &mount.agent else { continue };
+                let Some(agent) = &mount.agent else { continue };
                 let staged = staging::create(runner.job.rt).map_err(io)?;
                 let path = staged.path.join("agent");
-                let agent = Agent::listen(&path, socket).map_err(io)?;
+                let agent = Agent::listen(&path, agent).map_err(io)?;
                 give(&path, options, 0o600)?;
                 opened.list.push(bind(path, false));
                 opened._agents.push(agent);

@@ -81,6 +81,8 @@ impl Drop for BuildNetwork<'_> {
 }
 
 fn make(rt: &Runtime) -> Result<NetworkRecord, NetworkError> {
+    // The networks of builds that were killed go with a listing, and not while one is made: their subnets would run out.
+    network::list(rt)?;
     let owner = ProcessId::of(std::process::id().cast_signed());
     let name = format!("build {} {}", std::process::id(), BUILDS.fetch_add(1, Ordering::Relaxed));
     network::create(rt, &NetworkRequest { name, owner, ..NetworkRequest::default() })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::build::agent::SshAgent;
 use crate::image::manifest::Platform;
 
 /// Where the Dockerfile is.
@@ -173,8 +174,8 @@ pub struct BuildRequest {
     pub privileged: bool,
     /// By id.
     pub secrets: BTreeMap<String, Secret>,
-    /// Sockets of ssh agents by id.
-    pub ssh: BTreeMap<String, PathBuf>,
+    /// Ssh agents by id.
+    pub ssh: BTreeMap<String, SshAgent>,
     /// Bytes of memory that a RUN may use.
     pub memory: Option<u64>,
     /// When an instruction fails, put an image of the state before it into the store.

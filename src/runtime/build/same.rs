@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
 use crate::build::context::capability;
-use crate::build::view::{Found, View, is_opaque, is_whiteout};
+use crate::build::view::{Found, View, find_in, is_opaque, is_whiteout};
 
 const OPAQUE: &str = "trusted.overlay.opaque";
 
@@ -30,9 +30,11 @@ fn folder(place: &Path, path: &Path, below: &View, hides: bool) -> io::Result<bo
     let mut left = false;
     let mut changed = hides;
     names.sort();
+    let stack = below.stack(path)?;
     for name in names {
+        let there = find_in(&stack, &name)?;
         let (place, path) = (place.join(&name), path.join(&name));
-        if entry(&place, &path, below, hides)? {
+        if entry(&place, &path, (below, there), hides)? {
             left = true;
         } else {
             changed = true;
@@ -45,9 +47,8 @@ fn folder(place: &Path, path: &Path, below: &View, hides: bool) -> io::Result<bo
 }
 
 /// Says whether an entry stays.
-fn entry(place: &Path, path: &Path, below: &View, parent_hides: bool) -> io::Result<bool> {
+fn entry(place: &Path, path: &Path, (below, there): (&View, Option<Found>), parent_hides: bool) -> io::Result<bool> {
     let ours = std::fs::symlink_metadata(place)?;
-    let there = below.find(path)?;
     if is_whiteout(&ours) {
         // Of what is not there nothing can be taken away.
         if there.is_none() {

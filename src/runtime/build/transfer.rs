@@ -17,7 +17,7 @@ use crate::build::remote::Remote;
 use crate::build::request::Secret;
 use crate::build::scope::Scope;
 use crate::build::view::View;
-use crate::build::writer::{Ownership, Style, Writer};
+use crate::build::writer::{Ownership, Sharing, Style, Writer, Written};
 
 /// A COPY or ADD, variables expanded and sources found.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Planned {
     sources: Vec<Found>,
     exclude: Ignore,
     /// Absolute, links not resolved.
-    destination: PathBuf,
+    pub destination: PathBuf,
     /// It was written as a folder.
     as_folder: bool,
 }
@@ -43,11 +43,25 @@ enum Found {
         selected: Selected,
         /// `--parents`: the path that is kept below the destination.
         kept: PathBuf,
+        /// All of it, once the key has been made.
+        entries: Vec<Entry>,
     },
     /// Behind a URL.
     File(Fetched),
     /// Of a repository, which is gone with it.
-    Repository(Tree, #[expect(dead_code, reason = "it holds the files")] Box<CheckedOut>),
+    Repository(Tree, Vec<Entry>, #[expect(dead_code, reason = "it holds the files")] Box<CheckedOut>),
+}
+
+fn here(selected: Selected, kept: PathBuf) -> Found {
+    Found::Here { selected, kept, entries: Vec::new() }
+}
+
+/// A source and all of it.
+struct Walked<'a> {
+    tree: &'a Tree,
+    selected: &'a Selected,
+    kept: &'a Path,
+    entries: &'a [Entry],
 }
 
 /// The whole of a tree.
@@ -96,10 +110,9 @@ pub(super) fn plan(
             sources.push(fetch_source(runner, remote, &transfer)?);
         } else if transfer.parents {
             let found = tree.select_parents(source)?;
-            sources.extend(found.into_iter().map(|(selected, kept)| Found::Here { selected, kept }));
+            sources.extend(found.into_iter().map(|(selected, kept)| here(selected, kept)));
         } else {
-            let kept = PathBuf::new;
-            sources.extend(tree.select(source)?.into_iter().map(|selected| Found::Here { selected, kept: kept() }));
+            sources.extend(tree.select(source)?.into_iter().map(|selected| here(selected, PathBuf::new())));
         }
     }
     Ok(Planned { add, tree, sources, exclude, destination: PathBuf::from(destination), as_folder, transfer })
@@ -119,7 +132,7 @@ fn fetch_source(runner: &Runner<'_>, remote: Remote, transfer: &Transfer) -> Res
             let out = fetch::git(rt, &git, keep, transfer.checksum.as_deref())?;
             let view = View::new(vec![out.root.clone()]);
             let tree = Tree { view, ignore: Ignore::default(), keep_owners: true };
-            Ok(Found::Repository(tree, Box::new(out)))
+            Ok(Found::Repository(tree, Vec::new(), Box::new(out)))
         }
     }
 }
@@ -139,41 +152,47 @@ fn authorization(runner: &Runner<'_>, url: &str) -> Option<String> {
 }
 
 impl Planned {
-    /// Adds all that the result depends on to `key`.
-    pub fn key(&self, key: Key, hashes: &Hashes) -> Result<Key, Reason> {
+    /// Looks at all sources, and adds all that the result depends on to `key`.
+    pub fn key(&mut self, key: Key, hashes: &Hashes) -> Result<Key, Reason> {
         let Transfer { chown, chmod, unpack, contents, .. } = &self.transfer;
         let mut key = key
             .with(self.destination.as_os_str().as_encoded_bytes())
             .with(format!("{} {} {chown:?} {chmod:?} {unpack:?}", self.add, self.as_folder))
             .with(self.sources.len().to_string());
-        for source in &self.sources {
+        for source in &mut self.sources {
             key = match source {
-                Found::Here { selected, kept } => {
+                Found::Here { selected, kept, entries } => {
                     let key = key.with(kept.as_os_str().as_encoded_bytes());
-                    self.tree.key(key, selected, &self.exclude, hashes)?
+                    *entries = self.tree.entries(selected, &self.exclude, hashes)?;
+                    self.tree.key_of(key, selected, entries)?
                 }
                 Found::File(file) => key.with(&file.name).with(file.digest.hex()).with(file.modified.to_le_bytes()),
-                Found::Repository(tree, _) => tree.key(key, &whole(), &self.exclude, hashes)?,
+                Found::Repository(tree, entries, _) => {
+                    *entries = tree.entries(&whole(), &self.exclude, hashes)?;
+                    tree.key_of(key, &whole(), entries)?
+                }
             };
         }
         Ok(contents.iter().fold(key, |key, content| key.with(&content.name).with(&content.data)))
     }
 
-    /// Writes the files on top of `below`, into the empty folder `top`.
-    pub fn write(&self, top: &Path, below: &View) -> Result<(), Reason> {
+    /// Writes the files on top of `below`, into the empty folder `top`; the key was made before.
+    pub(super) fn write(&self, top: &Path, below: &View, sharing: Sharing) -> Result<Option<Written>, Reason> {
         let style = self.style(below)?;
-        let mut writer = Writer::new(top, below);
+        let mut writer = Writer::new(top, below).sharing(sharing);
         let many = self.as_folder || self.sources.len() > 1;
         let io = |source| Reason::Io { act: format!("copy to `{}`", self.destination.display()), source };
         let destination = below.resolve(&self.destination).map_err(io)?;
         for source in &self.sources {
             match source {
-                Found::Here { selected, kept } => {
-                    self.write_source(&mut writer, (&self.tree, selected, kept), &destination, many, &style)?;
+                Found::Here { selected, kept, entries } => {
+                    let source = Walked { tree: &self.tree, selected, kept, entries };
+                    self.write_source(&mut writer, source, &destination, many, &style)?;
                 }
-                Found::Repository(tree, _) => {
+                Found::Repository(tree, entries, _) => {
                     let style = Style { ownership: self.ownership(below, tree)?, ..style.clone() };
-                    self.write_source(&mut writer, (tree, &whole(), Path::new("")), &destination, many, &style)?;
+                    let source = Walked { tree, selected: &whole(), kept: Path::new(""), entries };
+                    self.write_source(&mut writer, source, &destination, many, &style)?;
                 }
                 Found::File(file) => self.write_fetched(&mut writer, file, &destination, many, &style)?,
             }
@@ -185,7 +204,7 @@ impl Planned {
             let owner = style.parent_owner();
             writer.write(&target, &mut content.data.as_bytes(), mode, owner, 0).map_err(io)?;
         }
-        writer.finish().map_err(io)
+        writer.complete().map_err(io)
     }
 
     fn style(&self, below: &View) -> Result<Style, Reason> {
@@ -229,13 +248,12 @@ impl Planned {
     fn write_source(
         &self,
         writer: &mut Writer,
-        (tree, selected, kept): (&Tree, &Selected, &Path),
+        Walked { tree, selected, kept, entries }: Walked<'_>,
         destination: &Path,
         many: bool,
         style: &Style,
     ) -> Result<(), Reason> {
         let io = |source| Reason::Io { act: format!("copy to `{}`", self.destination.display()), source };
-        let entries = tree.walk(selected, &self.exclude)?;
         let Some(first) = entries.first() else { return Ok(()) };
         let owner = style.parent_owner();
         if !first.found.metadata.is_dir() {
@@ -257,12 +275,7 @@ impl Planned {
         if let Some(parent) = parent {
             writer.make_folders(parent, owner).map_err(io)?;
         }
-        for entry in &entries {
-            let root = entry.relative.as_os_str().is_empty();
-            let target = if root { base.clone() } else { base.join(&entry.relative) };
-            writer.copy(entry, &target, style, root).map_err(io)?;
-        }
-        Ok(())
+        writer.copy_all(entries, &base, style).map_err(io)
     }
 
     /// Makes the folders that are kept above a source as they are there.
@@ -286,7 +299,7 @@ impl Planned {
             let target = destination.join(target);
             let Some(found) = tree.view.find(path)?.filter(|found| found.metadata.is_dir()) else { continue };
             if writer.view().find(&target)?.is_none() {
-                writer.copy(&Entry { relative: target.clone(), found }, &target, style, true)?;
+                writer.copy(&Entry { relative: target.clone(), found, digest: None }, &target, style, true)?;
             }
         }
         Ok(())

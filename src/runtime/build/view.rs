@@ -3,7 +3,7 @@
 //! COPY needs to read another stage, and to know what its destination looks like; a mount would cost a process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -23,7 +23,12 @@ pub struct Found {
     pub real: PathBuf,
     /// What it is, a symbolic link not followed.
     pub metadata: Metadata,
+    /// Place of its layer among the view's.
+    pub layer: usize,
 }
+
+/// The folders of layers that one folder of a view is merged from, highest first, each with its layer's place.
+pub type Stack = Vec<(usize, PathBuf)>;
 
 impl View {
     /// Looks at `layers`, lowest first.
@@ -34,8 +39,8 @@ impl View {
     /// Finds what is at `path` (absolute or relative to the root, no `..`); a symbolic link is not followed, here or on the way.
     pub fn find(&self, path: &Path) -> io::Result<Option<Found>> {
         let relative = path.strip_prefix("/").unwrap_or(path);
-        for layer in self.layers.iter().rev() {
-            match locate(layer, relative)? {
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            match locate(at, layer, relative)? {
                 Located::There { found, .. } => return Ok(Some(found)),
                 Located::Hidden => return Ok(None),
                 Located::Missing => {}
@@ -44,18 +49,31 @@ impl View {
         Ok(None)
     }
 
-    /// Lists a folder: names with what they are, sorted.
-    pub fn list(&self, path: &Path) -> io::Result<BTreeMap<OsString, Found>> {
+    /// Returns what a folder is merged from: empty where there is no such folder.
+    pub fn stack(&self, path: &Path) -> io::Result<Stack> {
         let relative = path.strip_prefix("/").unwrap_or(path);
-        let mut names = BTreeMap::new();
-        let mut gone: BTreeSet<OsString> = BTreeSet::new();
-        for layer in self.layers.iter().rev() {
-            let (folder, last) = match locate(layer, relative)? {
+        let mut stack = Stack::new();
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            let (folder, last) = match locate(at, layer, relative)? {
                 Located::There { found, last } if found.metadata.is_dir() => (found.real, last),
                 // A file hides what lower layers have.
                 Located::There { .. } | Located::Hidden => break,
                 Located::Missing => continue,
             };
+            let opaque = is_opaque(&folder);
+            stack.push((at, folder));
+            if last || opaque {
+                break;
+            }
+        }
+        Ok(stack)
+    }
+
+    /// Lists a folder: names with what they are, sorted.
+    pub fn list(&self, path: &Path) -> io::Result<BTreeMap<OsString, Found>> {
+        let mut names = BTreeMap::new();
+        let mut gone: BTreeSet<OsString> = BTreeSet::new();
+        for (layer, folder) in self.stack(path)? {
             for entry in std::fs::read_dir(&folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
@@ -66,11 +84,8 @@ impl View {
                 if is_whiteout(&metadata) {
                     gone.insert(name);
                 } else {
-                    names.insert(name, Found { real: entry.path(), metadata });
+                    names.insert(name, Found { real: entry.path(), metadata, layer });
                 }
-            }
-            if last || is_opaque(&folder) {
-                break;
             }
         }
         Ok(names)
@@ -107,6 +122,20 @@ impl View {
     }
 }
 
+/// Finds a name in a merged folder.
+pub(super) fn find_in(stack: &Stack, name: &OsStr) -> io::Result<Option<Found>> {
+    for (layer, folder) in stack {
+        let real = folder.join(name);
+        match std::fs::symlink_metadata(&real) {
+            Ok(metadata) if is_whiteout(&metadata) => return Ok(None),
+            Ok(metadata) => return Ok(Some(Found { real, metadata, layer: *layer })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// What one layer has at a path.
 #[expect(clippy::large_enum_variant, reason = "one lives for the length of a lookup")]
 enum Located {
@@ -119,7 +148,7 @@ enum Located {
 }
 
 /// Goes name by name: the kernel would follow a symbolic link on the way out of the layer.
-fn locate(layer: &Path, relative: &Path) -> io::Result<Located> {
+fn locate(at: usize, layer: &Path, relative: &Path) -> io::Result<Located> {
     let mut real = layer.to_owned();
     let mut metadata = std::fs::symlink_metadata(&real)?;
     let mut last = false;
@@ -137,7 +166,7 @@ fn locate(layer: &Path, relative: &Path) -> io::Result<Located> {
             Err(error) => return Err(error),
         };
     }
-    Ok(Located::There { found: Found { real, metadata }, last })
+    Ok(Located::There { found: Found { real, metadata, layer: at }, last })
 }
 
 fn components(path: &Path) -> Vec<OsString> {

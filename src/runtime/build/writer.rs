@@ -2,17 +2,21 @@
 //!
 //! COPY, ADD and WORKDIR need neither a mount nor a process for what they do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
-use crate::build::context::{Entry, capability};
+use crate::build::context::Entry;
 use crate::build::owner::{Chmod, Owner};
-use crate::build::view::View;
+use crate::build::regular::{self, Regular};
+use crate::build::reuse::Reuse;
+use crate::build::view::{self, Found, Stack, View};
+use crate::image::digest::Digest;
 
 /// A layer being written.
 #[derive(Debug)]
@@ -22,8 +26,31 @@ pub struct Writer {
     view: View,
     /// Times of folders, set last: writing into a folder changes its time.
     times: BTreeMap<PathBuf, Timespec>,
-    /// Where a file with several names was put first.
-    links: HashMap<(u64, u64), PathBuf>,
+    /// Where a file with several names was put first; names in different layers are not the same file.
+    links: HashMap<(usize, u64, u64), PathBuf>,
+    /// What each folder of the layers below is merged from.
+    stacks: HashMap<PathBuf, Rc<Stack>>,
+    below: View,
+    sharing: Sharing,
+    /// Digests and places of files, for who shares them later.
+    written: Vec<(Digest, PathBuf)>,
+}
+
+/// Which files may be shared with other layers.
+#[derive(Debug, Default)]
+pub(super) enum Sharing {
+    /// None: what is written may change later.
+    #[default]
+    Nothing,
+    /// Those of the layers that are copied from, unless they are below.
+    Sources {
+        /// Folders of those layers.
+        layers: Vec<PathBuf>,
+        /// Files that were taken.
+        taken: HashSet<(u64, u64)>,
+    },
+    /// Those of a layer made before.
+    Earlier(Reuse),
 }
 
 /// Whose the written files are.
@@ -72,7 +99,22 @@ impl Writer {
     pub fn new(top: &Path, below: &View) -> Self {
         let mut view = below.clone();
         view.layers.push(top.to_owned());
-        Self { top: top.to_owned(), view, times: BTreeMap::new(), links: HashMap::new() }
+        Self {
+            top: top.to_owned(),
+            view,
+            times: BTreeMap::new(),
+            links: HashMap::new(),
+            stacks: HashMap::new(),
+            below: below.clone(),
+            sharing: Sharing::Nothing,
+            written: Vec::new(),
+        }
+    }
+
+    /// Lets it share files: what is written must never change.
+    #[must_use]
+    pub(super) fn sharing(self, sharing: Sharing) -> Self {
+        Self { sharing, ..self }
     }
 
     /// Returns what a container would see.
@@ -124,50 +166,119 @@ impl Writer {
         self.make_folder(path, metadata.mode() & 0o7777, owner, modified(&metadata))
     }
 
+    /// Finds what is at `path`, whose folder is there and reached without links.
+    fn find(&mut self, path: &Path) -> io::Result<Option<Metadata>> {
+        match self.place(path).symlink_metadata() {
+            Ok(there) => Ok(Some(there)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.find_below(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds what the layers below have at `path`.
+    fn find_below(&mut self, path: &Path) -> io::Result<Option<Metadata>> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(self.below.find(path)?.map(|found| found.metadata));
+        };
+        let stack = match self.stacks.get(folder) {
+            Some(stack) => Rc::clone(stack),
+            None => {
+                let stack = Rc::new(self.below.stack(folder)?);
+                self.stacks.insert(folder.to_owned(), Rc::clone(&stack));
+                stack
+            }
+        };
+        Ok(view::find_in(&stack, name)?.map(|found| found.metadata))
+    }
+
     /// Writes one entry of a source at `target`, whose folder is there. The source itself (`root`) leaves a folder that was there as it was.
     pub fn copy(&mut self, entry: &Entry, target: &Path, style: &Style, root: bool) -> io::Result<()> {
-        let metadata = &entry.found.metadata;
-        let there = self.view.find(target)?;
-        if metadata.is_dir() {
-            return self.copy_folder(metadata, target, style, root, there.map(|there| there.metadata));
+        match self.begin(entry, target, style, root)? {
+            Begun::Done => Ok(()),
+            Begun::File(file) => regular::put(&file).map_err(|error| over_folder(error, target)),
+            Begun::Link { first, place } => link(&first, &place),
         }
-        if there.is_some_and(|there| there.metadata.is_dir()) {
-            let message = format!("cannot copy a file over the folder `{}`", target.display());
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
+    }
+
+    /// Writes all entries of a source, the first of which is the source itself, at `base`.
+    pub(super) fn copy_all(&mut self, entries: &[Entry], base: &Path, style: &Style) -> io::Result<()> {
+        let (mut files, mut links) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let root = entry.relative.as_os_str().is_empty();
+            let target = if root { base.to_owned() } else { base.join(&entry.relative) };
+            match self.begin(entry, &target, style, root)? {
+                Begun::Done => {}
+                Begun::File(file) => files.push(file),
+                Begun::Link { first, place } => links.push((first, place)),
+            }
+        }
+        regular::put_all(&files).map_err(|error| over_folder(error, base))?;
+        links.iter().try_for_each(|(first, place)| link(first, place))
+    }
+
+    /// Writes an entry, but for a regular file only looks whether and how that can be done.
+    fn begin<'e>(&mut self, entry: &'e Entry, target: &Path, style: &Style, root: bool) -> io::Result<Begun<'e>> {
+        let Found { real, metadata, layer } = &entry.found;
+        if metadata.is_dir() {
+            let there = self.find(target)?;
+            return self.copy_folder(metadata, target, style, root, there).map(|()| Begun::Done);
         }
         let place = self.place(target);
-        self.clear(&place)?;
         let kind = metadata.file_type();
-        if kind.is_socket() {
-            return Ok(());
-        }
-        if metadata.nlink() > 1 && !kind.is_symlink() {
-            let identity = (metadata.dev(), metadata.ino());
-            if let Some(first) = self.links.get(&identity) {
-                return std::fs::hard_link(first, &place);
-            }
-            self.links.insert(identity, place.clone());
+        // Of a regular file the attempt tells whether anything is at its place.
+        let there = if kind.is_file() { self.find_below(target)? } else { self.find(target)? };
+        if there.is_some_and(|there| there.is_dir()) {
+            return Err(is_a_folder(target));
         }
         let owner = style.owner(metadata);
+        let mode = style.mode(metadata.mode(), false);
+        if kind.is_file() {
+            self.links.retain(|_, first| *first != place);
+            if metadata.nlink() > 1 {
+                let identity = (*layer, metadata.dev(), metadata.ino());
+                if let Some(first) = self.links.get(&identity) {
+                    return Ok(Begun::Link { first: first.clone(), place });
+                }
+                self.links.insert(identity, place.clone());
+            }
+            let twin = self.twin(entry, target, style);
+            let capability = style.ownership == Ownership::Kept;
+            // What this program wrote for a context has no attributes.
+            let plain = matches!(self.sharing, Sharing::Earlier(_));
+            return Ok(Begun::File(Regular { source: real, metadata, place, owner, mode, capability, twin, plain }));
+        }
+        self.clear(&place)?;
+        if kind.is_socket() {
+            return Ok(Begun::Done);
+        }
         if kind.is_symlink() {
-            std::os::unix::fs::symlink(std::fs::read_link(&entry.found.real)?, &place)?;
+            std::os::unix::fs::symlink(std::fs::read_link(real)?, &place)?;
             chown(&place, owner)?;
         } else {
-            if kind.is_file() {
-                copy_bytes(&entry.found.real, &place)?;
-            } else {
-                let kind = FileType::from_raw_mode(metadata.mode());
-                rustix::fs::mknodat(CWD, &place, kind, Mode::from_raw_mode(0o600), metadata.rdev())?;
-            }
+            let kind = FileType::from_raw_mode(metadata.mode());
+            rustix::fs::mknodat(CWD, &place, kind, Mode::from_raw_mode(0o600), metadata.rdev())?;
             chown(&place, owner)?;
-            std::fs::set_permissions(&place, Permissions::from_mode(style.mode(metadata.mode(), false)))?;
-            if style.ownership == Ownership::Kept
-                && let Some(value) = capability(&entry.found.real)
-            {
-                rustix::fs::lsetxattr(&place, "security.capability", &value, XattrFlags::empty())?;
+            std::fs::set_permissions(&place, Permissions::from_mode(mode))?;
+        }
+        set_time(&place, modified(metadata)).map(|()| Begun::Done)
+    }
+
+    /// Returns a file of a layer that the new one may share.
+    fn twin(&mut self, entry: &Entry, target: &Path, style: &Style) -> Option<PathBuf> {
+        let Found { real, metadata, layer } = &entry.found;
+        match &mut self.sharing {
+            Sharing::Nothing => None,
+            Sharing::Sources { layers, taken } => {
+                let shared = style.ownership == Ownership::Kept
+                    && layers.get(*layer).is_some_and(|layer| !self.below.layers.contains(layer));
+                (shared && taken.insert((metadata.dev(), metadata.ino()))).then(|| real.clone())
+            }
+            Sharing::Earlier(reuse) => {
+                let digest = entry.digest?;
+                self.written.push((digest, target.strip_prefix("/").unwrap_or(target).to_owned()));
+                reuse.take(&digest)
             }
         }
-        set_time(&place, modified(metadata))
     }
 
     fn copy_folder(
@@ -267,11 +378,61 @@ impl Writer {
 
     /// Sets the times of folders, deepest first.
     pub fn finish(self) -> io::Result<()> {
+        self.complete().map(drop)
+    }
+
+    /// As `finish`; returns what the next layer of the same instruction may share.
+    pub(super) fn complete(self) -> io::Result<Option<Written>> {
         for (folder, time) in self.times.iter().rev() {
             set_time(folder, *time)?;
         }
-        Ok(())
+        Ok(match self.sharing {
+            Sharing::Earlier(reuse) => Some(Written { reuse, files: self.written }),
+            Sharing::Nothing | Sharing::Sources { .. } => None,
+        })
     }
+}
+
+/// An entry that was begun.
+enum Begun<'a> {
+    Done,
+    File(Regular<'a>),
+    /// Another name of a file that is to be put first.
+    Link {
+        first: PathBuf,
+        place: PathBuf,
+    },
+}
+
+/// Files of a layer that is yet to get its name.
+#[derive(Debug)]
+pub(super) struct Written {
+    reuse: Reuse,
+    files: Vec<(Digest, PathBuf)>,
+}
+
+impl Written {
+    /// Remembers them under the layer's name.
+    pub fn save(&self, layer: &Digest) -> io::Result<()> {
+        self.reuse.save(layer, &self.files)
+    }
+}
+
+/// Makes a second name, in place of a file that is there.
+fn link(first: &Path, place: &Path) -> io::Result<()> {
+    match std::fs::remove_file(place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => std::fs::hard_link(first, place),
+    }
+}
+
+fn is_a_folder(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::IsADirectory, format!("cannot copy a file over the folder `{}`", path.display()))
+}
+
+/// A file could not take the place of a folder that an earlier source made.
+fn over_folder(error: io::Error, path: &Path) -> io::Error {
+    if error.kind() == io::ErrorKind::IsADirectory { is_a_folder(path) } else { error }
 }
 
 fn not_a_folder(path: &Path) -> io::Error {
@@ -280,14 +441,6 @@ fn not_a_folder(path: &Path) -> io::Error {
 
 fn modified(metadata: &Metadata) -> Timespec {
     Timespec { tv_sec: metadata.mtime(), tv_nsec: metadata.mtime_nsec() }
-}
-
-/// Copies within the kernel, sharing blocks where the file system can.
-fn copy_bytes(source: &Path, target: &Path) -> io::Result<()> {
-    let mut from = File::open(source)?;
-    let mut to = File::create_new(target)?;
-    io::copy(&mut from, &mut to)?;
-    Ok(())
 }
 
 fn chown(path: &Path, owner: Owner) -> io::Result<()> {

@@ -115,7 +115,18 @@ fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
     let bin = staging::create(rt).map_err(error(bin))?;
     let mut freed = 0;
     for entry in there? {
-        let Some(id) = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok()) else { continue };
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| Digest::from_hex(name).ok()) else {
+            // Whoever is killed before the directory is in place leaves the record alone.
+            let of = name.to_str().and_then(|name| Digest::from_hex(name.strip_suffix(".json")?).ok());
+            match of.is_some_and(|id| !layers::directory(rt, &id).exists()).then(|| std::fs::remove_file(entry.path()))
+            {
+                Some(Err(source)) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error(entry.path())(source));
+                }
+                Some(Ok(()) | Err(_)) | None => continue,
+            }
+        };
         if needed.contains(&id.hex()) {
             continue;
         }

@@ -2,6 +2,7 @@
 //!
 //! An image is there when its config is: layers come first, then the config, then the references; they go in the opposite order.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -111,6 +112,27 @@ pub fn index_of(rt: &Runtime, reference: &Reference) -> Result<Option<Index>, St
         Some(Document::Index(index)) => Some(index),
         Some(Document::Manifest(_)) | None => None,
     })
+}
+
+/// Returns the images that a reference stands for on some platform: those that its index names.
+pub fn named_by_indexes(rt: &Runtime) -> Result<BTreeSet<Digest>, StoreError> {
+    let mut named = BTreeSet::new();
+    for record in references(rt)? {
+        let Some(Document::Index(index)) = record
+            .manifest
+            .and_then(|digest| manifest(rt, &digest.parse().ok()?))
+            .and_then(|bytes| Document::parse(&bytes).ok())
+        else {
+            continue;
+        };
+        let documents = index.manifests.iter().filter_map(|entry| manifest(rt, &entry.digest));
+        for document in documents.filter_map(|bytes| Document::parse(&bytes).ok()) {
+            if let Document::Manifest(manifest) = document {
+                named.insert(manifest.config.digest);
+            }
+        }
+    }
+    Ok(named)
 }
 
 /// Lists every image, tagged or not.

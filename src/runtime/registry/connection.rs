@@ -17,7 +17,7 @@ use crate::registry::error::PullError;
 use crate::registry::settings::{HostSettings, Settings, is_loopback};
 
 /// Where distributions keep the host's certificates.
-const BUNDLES: [&str; 5] = [
+pub const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",

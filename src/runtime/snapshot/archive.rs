@@ -4,6 +4,8 @@
 
 use std::io::{self, Read};
 
+use crate::snapshot::sparse::{self, Form, Sparse, Stretch};
+
 /// One member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the attributes of a file under their usual names")]
@@ -17,7 +19,7 @@ pub struct Item {
     /// Seconds and nanoseconds after 1970.
     pub mtime: (i64, u32),
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Bytes of the body that follows.
+    /// Bytes of the file; holes count, but do not follow.
     pub size: u64,
 }
 
@@ -61,6 +63,8 @@ pub struct Archive<R> {
     /// Bytes of the current body not yet read, then its padding.
     body: u64,
     padding: u64,
+    /// Holes of the current member.
+    sparse: Option<Sparse>,
 }
 
 /// What extension headers say of the next member.
@@ -74,7 +78,7 @@ struct Extensions {
 impl<R: Read> Archive<R> {
     /// Starts to read; `inner` should be buffered.
     pub fn new(inner: R) -> Self {
-        Self { inner, body: 0, padding: 0 }
+        Self { inner, body: 0, padding: 0, sparse: None }
     }
 
     /// Returns what is below, for what follows the archive's end.
@@ -87,6 +91,7 @@ impl<R: Read> Archive<R> {
         let mut extensions = Extensions::default();
         loop {
             self.skip()?;
+            self.sparse = None;
             let Some(header) = self.header()? else { return Ok(None) };
             let size = unsigned(&header[124..136])?;
             match header[156] {
@@ -96,17 +101,103 @@ impl<R: Read> Archive<R> {
                 // Defaults for the whole archive: Git writes a comment there, nobody anything of use.
                 b'g' => drop(self.metadata(size)?),
                 kind => {
-                    let item = item(&header, kind, size, extensions)?;
+                    let old = if kind == b'S' { Some(self.old_map(&header)?) } else { None };
+                    let kind = if kind == b'S' { b'0' } else { kind };
+                    let (mut item, form) = item(&header, kind, size, extensions)?;
                     self.body = item.size;
                     self.padding = item.size.next_multiple_of(BLOCK) - item.size;
+                    let form = old.unwrap_or(form);
+                    if item.kind == Kind::File {
+                        self.sparse = self.holes(form)?;
+                        item.size = self.sparse.as_ref().map_or(item.size, |sparse| sparse.size);
+                    }
                     return Ok(Some(item));
                 }
             }
         }
     }
 
-    /// Reads of the current body; 0 at its end.
+    /// Finds the holes of a member that has some.
+    fn holes(&mut self, form: Form) -> Result<Option<Sparse>, ArchiveError> {
+        let (size, pieces) = match form {
+            Form::Whole => return Ok(None),
+            Form::Mapped { size, pieces } => (size, pieces),
+            Form::InBody { size } => {
+                let mut left = self.body;
+                let block = || {
+                    left = left.checked_sub(BLOCK).ok_or(ArchiveError::Damaged("the map of a sparse file"))?;
+                    self.block()?.ok_or(ArchiveError::Truncated)
+                };
+                let (pieces, _) = sparse::map_of_body(block)?;
+                self.body = left;
+                (size, pieces)
+            }
+        };
+        Sparse::new(size, pieces, self.body).map(Some)
+    }
+
+    /// Reads the map of GNU's own sparse members: four pieces in the header, more in blocks that follow it.
+    fn old_map(&mut self, header: &[u8; 512]) -> Result<Form, ArchiveError> {
+        let damaged = || ArchiveError::Damaged("the map of a sparse file");
+        let mut pieces = Vec::new();
+        let mut take = |fields: &[u8]| {
+            for field in fields.chunks_exact(24).filter(|field| field[0] != 0) {
+                pieces.push((unsigned(&field[..12])?, unsigned(&field[12..])?));
+            }
+            Ok::<_, ArchiveError>(pieces.len())
+        };
+        take(&header[386..482])?;
+        let mut more = header[482] != 0;
+        while more {
+            let block = self.block()?.ok_or(ArchiveError::Truncated)?;
+            if take(&block[..504])? > sparse::MOST_PIECES {
+                return Err(damaged());
+            }
+            more = block[504] != 0;
+        }
+        Ok(Form::Mapped { size: unsigned(&header[483..495])?, pieces })
+    }
+
+    /// Returns the bytes of the current member that are stored, and whether it has holes.
+    pub fn stored(&self) -> (u64, bool) {
+        (self.sparse.as_ref().map_or(self.body, Sparse::stored), self.sparse.is_some())
+    }
+
+    /// Moves past the hole that the current member has next, and returns where data begins and how long it is; `None`: there
+    /// is no more.
+    pub fn next_data(&mut self) -> Option<(u64, u64)> {
+        let sparse = self.sparse.as_mut()?;
+        loop {
+            match sparse.stretch()? {
+                Stretch::Hole(length) => sparse.advance(length),
+                Stretch::Data(length) => return Some((sparse.place(), length)),
+            }
+        }
+    }
+
+    /// Reads of the current body, holes as zeros; 0 at its end.
     pub fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
+        let Some(sparse) = &mut self.sparse else { return self.read_stored(buffer) };
+        let most = |length: u64| usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match sparse.stretch() {
+            None => 0,
+            Some(Stretch::Hole(length)) => {
+                let count = most(length);
+                buffer[..count].fill(0);
+                count
+            }
+            Some(Stretch::Data(length)) => {
+                let count = most(length);
+                self.read_stored(&mut buffer[..count])?
+            }
+        };
+        if let Some(sparse) = &mut self.sparse {
+            sparse.advance(read as u64);
+        }
+        Ok(read)
+    }
+
+    fn read_stored(&mut self, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
         let wanted = usize::try_from(self.body).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {
             return Ok(0);
@@ -126,15 +217,7 @@ impl<R: Read> Archive<R> {
 
     /// `None` at the end mark, or at the end of an archive without one.
     fn header(&mut self) -> Result<Option<[u8; 512]>, ArchiveError> {
-        let mut block = [0; 512];
-        let mut filled = 0;
-        while filled < block.len() {
-            match self.inner.read(&mut block[filled..]).map_err(ArchiveError::Read)? {
-                0 if filled == 0 => return Ok(None),
-                0 => return Err(ArchiveError::Truncated),
-                read => filled += read,
-            }
-        }
+        let Some(block) = self.block()? else { return Ok(None) };
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
@@ -144,6 +227,20 @@ impl<R: Read> Archive<R> {
             true => Ok(Some(block)),
             false => Err(ArchiveError::Damaged("a header has a wrong checksum")),
         }
+    }
+
+    /// `None` at the end of the archive.
+    fn block(&mut self) -> Result<Option<[u8; 512]>, ArchiveError> {
+        let mut block = [0; 512];
+        let mut filled = 0;
+        while filled < block.len() {
+            match self.inner.read(&mut block[filled..]).map_err(ArchiveError::Read)? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(ArchiveError::Truncated),
+                read => filled += read,
+            }
+        }
+        Ok(Some(block))
     }
 
     fn metadata(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
@@ -157,7 +254,7 @@ impl<R: Read> Archive<R> {
     }
 }
 
-fn item(header: &[u8; 512], kind: u8, size: u64, extensions: Extensions) -> Result<Item, ArchiveError> {
+fn item(header: &[u8; 512], kind: u8, size: u64, extensions: Extensions) -> Result<(Item, Form), ArchiveError> {
     let mut path = extensions.path.unwrap_or_else(|| {
         let name = until_nul(&header[..100]);
         // GNU's own format has times where ustar has the prefix.
@@ -170,6 +267,7 @@ fn item(header: &[u8; 512], kind: u8, size: u64, extensions: Extensions) -> Resu
     let (mut size, mut uid, mut gid) = (size, number(&header[108..116])?, number(&header[116..124])?);
     let mut mtime = (number(&header[136..148])?, 0);
     let mut xattrs = Vec::new();
+    let mut holes = sparse::Records::default();
     for (key, value) in extensions.records {
         let text = || std::str::from_utf8(&value).map_err(|_| ArchiveError::Damaged("a number is no text"));
         let parse = || {
@@ -183,7 +281,7 @@ fn item(header: &[u8; 512], kind: u8, size: u64, extensions: Extensions) -> Resu
             b"uid" => uid = i64::try_from(parse()?).unwrap_or(-1),
             b"gid" => gid = i64::try_from(parse()?).unwrap_or(-1),
             b"mtime" => mtime = time(text()?)?,
-            key if key.starts_with(b"GNU.sparse.") => return Err(ArchiveError::Kind('S')),
+            key if key.starts_with(b"GNU.sparse.") => holes.read(key, &value)?,
             key => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     xattrs.push((name.to_vec(), value));
@@ -191,6 +289,7 @@ fn item(header: &[u8; 512], kind: u8, size: u64, extensions: Extensions) -> Resu
             }
         }
     }
+    path = holes.name().unwrap_or(path);
     let device = || -> Result<(u32, u32), ArchiveError> {
         let part = |field: &[u8]| u32::try_from(number(field)?).map_err(|_| ArchiveError::Damaged("a device number"));
         Ok((part(&header[329..337])?, part(&header[337..345])?))
@@ -212,7 +311,8 @@ fn item(header: &[u8; 512], kind: u8, size: u64, extensions: Extensions) -> Resu
     // Only files have a body, whatever the header says (a hard link of old archives repeats its file's size).
     let size = if kind == Kind::File { size } else { 0 };
     let mode = u32::try_from(number(&header[100..108])?).unwrap_or(0o644) & 0o7777;
-    Ok(Item { path: components(&path)?, kind, mode, uid: id(uid)?, gid: id(gid)?, mtime, xattrs, size })
+    let item = Item { path: components(&path)?, kind, mode, uid: id(uid)?, gid: id(gid)?, mtime, xattrs, size };
+    Ok((item, holes.form()?))
 }
 
 /// Splits a name; absolute ones count from the root, and `..` is never needed by an honest writer.

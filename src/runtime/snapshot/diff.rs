@@ -2,10 +2,10 @@
 //! content always has the same digest.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
@@ -16,8 +16,9 @@ use crate::Runtime;
 use crate::image::digest::Digest;
 use crate::image::layers::{self, Layer};
 use crate::image::store::StoreError;
+use crate::snapshot::ahead::{self, Ahead, Attributes, Content, xattrs};
 use crate::snapshot::place;
-use crate::snapshot::whiteout::{OPAQUE_NAME, OPAQUE_XATTR, PREFIX};
+use crate::snapshot::whiteout::{OPAQUE_NAME, PREFIX};
 
 /// Why a layer can't be made or written out.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +63,46 @@ pub fn tar(directory: &Path, out: impl Write) -> Result<Layer, DiffError> {
     let read = |source: Errno| DiffError::Read { path: directory.into(), source: source.into() };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(read)?;
-    tar_tree(root.as_fd(), out)
+    let mut files = Vec::new();
+    list_files(root.as_fd(), Path::new(""), &mut files)?;
+    ahead::reading(root.as_fd(), &files, |ahead| {
+        let mut writer = Writer { ahead: Some(ahead), ..Writer::new(out) };
+        writer.directory(root.as_fd(), Path::new(""))?;
+        writer.finish()
+    })
+}
+
+/// Lists the names of a directory in the order of archives, with their types.
+fn names(directory: BorrowedFd<'_>, path: &Path) -> Result<Vec<(Vec<u8>, FileType)>, DiffError> {
+    let read = |source: Errno| DiffError::Read { path: path.into(), source: source.into() };
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push((name.to_vec(), entry.file_type()));
+        }
+    }
+    names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(names)
+}
+
+/// Lists the regular files below a directory in the order of archives; what a file system does not tell the type of is left out.
+fn list_files(directory: BorrowedFd<'_>, path: &Path, files: &mut Vec<PathBuf>) -> Result<(), DiffError> {
+    for (name, kind) in names(directory, path)? {
+        let name = Path::new(OsStr::from_bytes(&name));
+        let path = path.join(name);
+        match kind {
+            FileType::RegularFile => files.push(path),
+            FileType::Directory => {
+                let read = |source: Errno| DiffError::Read { path: path.clone(), source: source.into() };
+                let open = place::open_directory(directory, name).map_err(read)?;
+                list_files(open.as_fd(), &path, files)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Writes all that is in a directory.
@@ -82,8 +122,10 @@ pub fn tar_member(parent: BorrowedFd<'_>, name: &Path, out: impl Write) -> Resul
     writer.finish()
 }
 
-struct Writer<W> {
+struct Writer<'a, W> {
     out: Digesting<W>,
+    /// Reads the regular files of a directory that nobody changes.
+    ahead: Option<Ahead<'a>>,
     buffer: Vec<u8>,
     /// First name of each file that has several.
     linked: HashMap<(u64, u64), PathBuf>,
@@ -100,10 +142,10 @@ struct Member<'a> {
     xattrs: Attributes,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> Writer<'_, W> {
     fn new(out: W) -> Self {
         let out = Digesting { inner: out, hasher: Sha256::new() };
-        Self { out, buffer: vec![0; 128 << 10], linked: HashMap::new(), size: 0 }
+        Self { out, ahead: None, buffer: vec![0; 128 << 10], linked: HashMap::new(), size: 0 }
     }
 
     fn finish(mut self) -> Result<Layer, DiffError> {
@@ -113,22 +155,50 @@ impl<W: Write> Writer<W> {
 
     fn directory(&mut self, directory: BorrowedFd<'_>, path: &Path) -> Result<(), DiffError> {
         let read = |source: Errno| DiffError::Read { path: path.into(), source: source.into() };
-        let mut names = Vec::new();
-        for entry in Dir::read_from(directory).map_err(read)? {
-            let name = entry.map_err(read)?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        for name in names {
+        for (name, kind) in names(directory, path)? {
             let name = Path::new(OsStr::from_bytes(&name));
             let path = path.join(name);
+            if kind == FileType::RegularFile
+                && let Some(ahead) = &mut self.ahead
+            {
+                let content = ahead.take(&path).map_err(|source| DiffError::Read { path: path.clone(), source })?;
+                self.file(directory, name, &path, content)?;
+                continue;
+            }
             let stat = place::look(directory, name).map_err(read)?;
             let stat = stat.ok_or_else(|| DiffError::Changed { path: path.clone() })?;
             self.member(directory, name, &path, &stat)?;
         }
         Ok(())
+    }
+
+    /// Writes a file that was read ahead.
+    fn file(&mut self, parent: BorrowedFd<'_>, name: &Path, path: &Path, content: Content) -> Result<(), DiffError> {
+        let Content { stat, xattrs, bytes: Some(bytes) } = content else {
+            return self.member(parent, name, path, &content.stat);
+        };
+        if self.repeats(path, &stat)? {
+            return Ok(());
+        }
+        let size = bytes.len() as u64;
+        self.header(&Member { path, kind: b'0', stat: Some(&stat), link: &[], size, xattrs })?;
+        self.size += size;
+        self.out.write_all(&bytes).map_err(DiffError::Write)?;
+        self.pad(size)
+    }
+
+    /// Writes another name of a file that was written already; a link whose other names are all below is a file of its own here.
+    fn repeats(&mut self, path: &Path, stat: &Stat) -> Result<bool, DiffError> {
+        if stat.st_nlink < 2 {
+            return Ok(false);
+        }
+        let Some(first) = self.linked.get(&(stat.st_dev, stat.st_ino)).cloned() else {
+            self.linked.insert((stat.st_dev, stat.st_ino), path.into());
+            return Ok(false);
+        };
+        let link = first.as_os_str().as_bytes();
+        self.header(&Member { path, kind: b'1', stat: Some(stat), link, size: 0, xattrs: Vec::new() })?;
+        Ok(true)
     }
 
     fn member(&mut self, parent: BorrowedFd<'_>, name: &Path, path: &Path, stat: &Stat) -> Result<(), DiffError> {
@@ -151,17 +221,8 @@ impl<W: Write> Writer<W> {
                 self.directory(open.as_fd(), path)
             }
             FileType::RegularFile => {
-                if stat.st_nlink > 1 {
-                    // A link whose other names are all below is a file of its own here.
-                    match self.linked.get(&(stat.st_dev, stat.st_ino)) {
-                        None => drop(self.linked.insert((stat.st_dev, stat.st_ino), path.into())),
-                        Some(first) => {
-                            let first = first.clone();
-                            member.kind = b'1';
-                            member.link = first.as_os_str().as_bytes();
-                            return self.header(&member);
-                        }
-                    }
+                if self.repeats(path, stat)? {
+                    return Ok(());
                 }
                 // A program that runs may put something else there meanwhile, such as a FIFO to wait at.
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -278,47 +339,13 @@ impl<W: Write> Writer<W> {
                 Err(source) => return Err(DiffError::Read { path: path.into(), source: source.into() }),
             }
         }
+        self.pad(size)
+    }
+
+    fn pad(&mut self, size: u64) -> Result<(), DiffError> {
         let padding = usize::try_from(size.next_multiple_of(512) - size).expect("less than a block");
         self.out.write_all(&[0; 512][..padding]).map_err(DiffError::Write)
     }
-}
-
-/// A file's attributes by name.
-type Attributes = Vec<(OsString, Vec<u8>)>;
-
-/// Returns a file's attributes, sorted, without overlayfs's own, and whether those say that it is opaque.
-fn xattrs(file: BorrowedFd<'_>) -> rustix::io::Result<(Attributes, bool)> {
-    let mut names = vec![0; 256];
-    let length = loop {
-        match rustix::fs::flistxattr(file, &mut names[..]) {
-            Ok(length) => break length,
-            Err(Errno::RANGE) => names.resize(names.len() * 4, 0),
-            Err(Errno::NOTSUP) => return Ok((Vec::new(), false)),
-            Err(error) => return Err(error),
-        }
-    };
-    let (mut found, mut opaque) = (Vec::new(), false);
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = OsStr::from_bytes(name);
-        let mut value = vec![0; 64 << 10];
-        let length = match rustix::fs::fgetxattr(file, name, &mut value[..]) {
-            Ok(length) => length,
-            Err(Errno::NODATA) => continue,
-            Err(error) => return Err(error),
-        };
-        value.truncate(length);
-        let bytes = name.as_bytes();
-        if bytes == OPAQUE_XATTR.as_bytes() {
-            opaque = value == b"y";
-        }
-        // Labels are the host policy's, not the image's.
-        let ours = bytes.starts_with(b"trusted.overlay.") || bytes.starts_with(b"user.overlay.");
-        if !ours && bytes != b"security.selinux" {
-            found.push((OsString::from_vec(bytes.to_vec()), value));
-        }
-    }
-    found.sort();
-    Ok((found, opaque))
 }
 
 /// Digests what is written through it.

@@ -97,7 +97,8 @@ pub fn extract<R: Read>(
             continue;
         }
         written.members += 1;
-        written.size = written.size.saturating_add(item.size);
+        // Holes take no room.
+        written.size = written.size.saturating_add(archive.stored().0);
         if written.size > available || written.members > files {
             return Err(ExtractError::TooBig { available, files });
         }
@@ -262,7 +263,24 @@ impl Filling<'_> {
     }
 
     fn write<R: Read>(&mut self, file: &OwnedFd, item: &Item, archive: &mut Archive<R>) -> Result<(), ExtractError> {
-        let mut left = item.size;
+        if !archive.stored().1 {
+            return self.write_data(file, item, item.size, archive);
+        }
+        rustix::fs::ftruncate(file, item.size).map_err(failed("set the size of", &item.path))?;
+        while let Some((place, length)) = archive.next_data() {
+            rustix::fs::seek(file, rustix::fs::SeekFrom::Start(place)).map_err(failed("write", &item.path))?;
+            self.write_data(file, item, length, archive)?;
+        }
+        Ok(())
+    }
+
+    fn write_data<R: Read>(
+        &mut self,
+        file: &OwnedFd,
+        item: &Item,
+        mut left: u64,
+        archive: &mut Archive<R>,
+    ) -> Result<(), ExtractError> {
         while left > 0 {
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             let mut filled = 0;

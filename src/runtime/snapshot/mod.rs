@@ -1,5 +1,6 @@
 //! Layers on disk: archives become directories, directories are stacked and mounted, what was written on top becomes a layer.
 
+mod ahead;
 pub mod archive;
 pub mod copy;
 pub mod diff;
@@ -8,6 +9,7 @@ pub mod gzip;
 pub mod overlay;
 pub mod pack;
 pub mod place;
+mod sparse;
 pub mod unpack;
 pub mod whiteout;
 

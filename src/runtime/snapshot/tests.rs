@@ -291,3 +291,44 @@ fn copying_merges_layers_as_overlayfs_does() {
     assert_eq!(std::fs::read_dir(&part).unwrap().count(), 1);
     assert_eq!(std::fs::read_to_string(part.join("new")).unwrap(), "6");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the peer under test is a program")]
+fn sparse_files_of_every_form_come_back_with_their_holes() {
+    let (folder, rt) = scratch();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).unwrap();
+    let file = std::fs::File::create(source.join("holes")).unwrap();
+    for at in 0..40_u64 {
+        std::os::unix::fs::FileExt::write_all_at(&file, format!("piece {at}").as_bytes(), at << 20).unwrap();
+    }
+    file.set_len(50 << 20).unwrap();
+    std::fs::write(source.join("plain"), "after it").unwrap();
+    let expected = std::fs::read(source.join("holes")).unwrap();
+    let forms: [&[&str]; 4] = [
+        &["--format=gnu"],
+        &["--format=pax", "--sparse-version=0.0"],
+        &["--format=pax", "--sparse-version=0.1"],
+        &["--format=pax", "--sparse-version=1.0"],
+    ];
+    for form in forms {
+        let mut tar = std::process::Command::new("tar");
+        tar.args(["-c", "--sparse", "--hole-detection=raw"]).args(form).arg("-C").arg(&source).args(["holes", "plain"]);
+        let output = tar.output().unwrap();
+        assert!(output.status.success(), "{form:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.len() < 1 << 20, "{form:?}: GNU tar wrote no holes");
+        let layer = unpack(&rt, Cursor::new(&output.stdout), None).unwrap();
+        let path = layers::directory(&rt, &layer.diff_id);
+        assert!(std::fs::read(path.join("holes")).unwrap() == expected, "{form:?}");
+        assert!(path.join("holes").metadata().unwrap().blocks() * 512 < 4 << 20, "{form:?}: the holes are filled");
+        assert_eq!(std::fs::read_to_string(path.join("plain")).unwrap(), "after it");
+        // Whoever reads it as a stream has the zeros.
+        let mut archive = crate::snapshot::archive::Archive::new(Cursor::new(&output.stdout));
+        let item = archive.next_item().unwrap().unwrap();
+        let (mut whole, mut piece) = (Vec::new(), vec![0; 100_000]);
+        while let read @ 1.. = archive.read_body(&mut piece).unwrap() {
+            whole.extend_from_slice(&piece[..read]);
+        }
+        assert!(item.size == expected.len() as u64 && whole == expected, "{form:?}");
+    }
+}

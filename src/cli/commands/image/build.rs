@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECRET")]
     secret: Vec<String>,
 
-    /// An ssh agent for RUN: `default`, or `ID=SOCKET`
+    /// An ssh agent for RUN: `default`, `ID=SOCKET`, or `ID=KEY[,KEY]` for private key files
     #[arg(long, value_name = "AGENT")]
     ssh: Vec<String>,
 

@@ -18,7 +18,7 @@ use crate::print::template::Format;
 /// List images
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// All of them: there are no images in between here, so this changes nothing
+    /// Also images without a name that a name stands for on other platforms
     #[arg(short, long)]
     all: bool,
 
@@ -57,6 +57,7 @@ pub(crate) struct Named<'a> {
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let mut images = app.engine()?.list_images().await?;
+    images.retain(|image| args.all || !image.of_platform);
     images.sort_by_key(|image| (Reverse(image.created), image.id.clone()));
     let filter = Filter::parse(&args.filter, &images)?;
     let mut names: Vec<Named<'_>> = images.iter().flat_map(named).collect();
@@ -177,7 +178,7 @@ impl Filter {
             None => image.labels.contains_key(asked),
         };
         let before = |limit: Option<SystemTime>| limit.is_none_or(|limit| image.created.is_some_and(|it| it < limit));
-        self.dangling.is_none_or(|dangling| dangling == image.references.is_empty())
+        self.dangling.is_none_or(|dangling| dangling == (image.references.is_empty() && !image.of_platform))
             && self.labels.iter().all(has)
             && (self.references.is_empty() || self.references.iter().any(|pattern| matches(pattern, named)))
             && before(self.before)

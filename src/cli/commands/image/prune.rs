@@ -60,7 +60,7 @@ pub(crate) async fn prune(
     let before = engine.disk_usage().await?.layers;
     let mut lines = Vec::new();
     for image in &images {
-        let goes = !used.contains(&image.id) && (all || image.references.is_empty());
+        let goes = !used.contains(&image.id) && (all || (image.references.is_empty() && !image.of_platform));
         if !goes || !list::named(image).iter().any(|named| filter.takes(named)) {
             continue;
         }

@@ -7,6 +7,8 @@ use hyper_util::rt::TokioExecutor;
 use orchestrator::engine::error::EngineError;
 use orchestrator::engine::image::BuildSpec;
 use orchestrator::engine::progress::ProgressSink;
+use runtime::build::SshAgent;
+use runtime::keeper::ready::sentence;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -171,34 +173,9 @@ fn image_id(response: &[u8]) -> Option<String> {
     ["containerimage.config.digest", "containerimage.digest"].iter().find_map(|name| found.get(*name).cloned())
 }
 
-/// Finds the sockets of the ssh agents that are asked for.
-fn agents(spec: &BuildSpec, usual: Option<&Path>) -> Result<BTreeMap<String, PathBuf>, String> {
-    let mut agents = BTreeMap::new();
-    for asked in &spec.ssh {
-        let (id, path) = asked.split_once('=').unwrap_or((asked, ""));
-        let path = match (path, usual) {
-            ("", Some(usual)) => usual.to_owned(),
-            ("", None) => {
-                return Err(format!(
-                    "ssh agent `{id}` is asked for, but `SSH_AUTH_SOCK` names none: start one by `eval $(ssh-agent)`"
-                ));
-            }
-            (path, _) => PathBuf::from(path),
-        };
-        use std::os::unix::fs::FileTypeExt as _;
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.file_type().is_socket() => {}
-            Ok(_) => {
-                return Err(format!(
-                    "`{}` of ssh agent `{id}` is no socket: put the key into an agent by `ssh-add`, and name that",
-                    path.display()
-                ));
-            }
-            Err(error) => return Err(format!("cannot reach ssh agent `{id}` at `{}`: {error}", path.display())),
-        }
-        agents.insert(id.to_owned(), path);
-    }
-    Ok(agents)
+/// Finds the ssh agents that are asked for.
+fn agents(spec: &BuildSpec, usual: Option<&Path>) -> Result<BTreeMap<String, SshAgent>, String> {
+    spec.ssh.iter().map(|asked| SshAgent::parse(asked, usual).map_err(|error| sentence(&error))).collect()
 }
 
 /// Makes the `SolveRequest` but for its ids, and the folders that it names.

@@ -2,13 +2,13 @@
 //! (github.com/moby/buildkit, `session/`). It calls over a connection that we opened; here we are the server.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioExecutor;
 use orchestrator::engine::image::BuildSecret;
+use runtime::build::SshAgent;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
@@ -26,7 +26,7 @@ pub(super) struct Session {
     pub(super) folders: BTreeMap<String, Shared>,
     pub(super) secrets: BTreeMap<String, BuildSecret>,
     /// Id to the socket of an agent.
-    pub(super) agents: BTreeMap<String, PathBuf>,
+    pub(super) agents: BTreeMap<String, SshAgent>,
     pub(super) logins: Logins,
 }
 
@@ -144,7 +144,7 @@ impl Session {
         Ok(Message::default().text(1, &text("username")).text(2, &secret))
     }
 
-    fn agent(&self, id: &str) -> Result<&PathBuf, Status> {
+    fn agent(&self, id: &str) -> Result<&SshAgent, Status> {
         let id = if id.is_empty() { "default" } else { id };
         self.agents.get(id).ok_or_else(|| Status::not_found(format!("the build has no ssh agent `{id}`")))
     }
@@ -153,9 +153,10 @@ impl Session {
     async fn forward(&self, request: Request<Incoming>, reply: Reply) {
         let id = request.headers().get("buildkit.ssh.id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let opened = match self.agent(&id.unwrap_or_default()) {
-            Ok(path) => UnixStream::connect(path)
-                .await
-                .map_err(|error| Status::failed(format!("no ssh agent at `{}`: {error}", path.display()))),
+            Ok(agent) => agent
+                .connect()
+                .and_then(|stream| stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)))
+                .map_err(|error| Status::failed(format!("the ssh agent does not answer: {error}"))),
             Err(status) => Err(status),
         };
         let agent = match opened {

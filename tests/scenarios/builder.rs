@@ -324,6 +324,8 @@ engines! {
         a_failed_step_opens_a_shell_in_what_there_was_before: "it is about the builder of our own runtime",
         an_image_for_another_processor_is_copied_together_but_not_run: "it is about the builder of our own runtime",
         images_go_through_skopeo_and_come_back_as_they_were: "it is about the builder of our own runtime",
+        a_private_key_file_is_an_agent_and_attestations_are_refused_unless_off: "it is about the builder of our own runtime",
+        images_go_through_podman_and_come_back_as_they_were: "it is about the builder of our own runtime",
         a_build_section_is_printed_as_a_bake_file_and_odd_flags_are_refused_by_name: "it is about the builder of our own runtime",
     ],
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, finish, lacks_root, signal, until};
 use crate::support::registry::Registry;
 
@@ -114,4 +115,11 @@ fn a_build_killed_at_any_moment_leaves_nothing_and_the_next_one_ends_it() {
     host.motet(&["image", "prune", "-af"]).success();
     assert_eq!((names(&host, "staging"), directories(&host, "layers")), (vec![], vec![]));
     host.must_be_clean();
+}
+
+engines! {
+    embedded: [
+        a_pull_killed_at_any_moment_is_not_seen_and_the_next_one_goes_on: "it looks into the embedded runtime's own store",
+        a_build_killed_at_any_moment_leaves_nothing_and_the_next_one_ends_it: "it looks into the embedded runtime's own store",
+    ],
 }

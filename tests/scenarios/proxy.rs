@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 
+use crate::support::engines::engines;
 use crate::support::host::{Host, free_port, lacks_root, until};
 use crate::support::registry::Registry;
 
@@ -165,4 +166,10 @@ fn builds_containers_and_pulls_go_through_the_proxy_and_no_image_keeps_it() {
         assert!(log.contains(line), "`{line}` did not go through the proxy:\n{log}");
     }
     host.must_be_clean();
+}
+
+engines! {
+    embedded: [
+        builds_containers_and_pulls_go_through_the_proxy_and_no_image_keeps_it: "a Docker Engine has a proxy setting of its own",
+    ],
 }

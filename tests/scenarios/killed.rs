@@ -56,12 +56,11 @@ fn a_pull_killed_at_any_moment_is_not_seen_and_the_next_one_goes_on() {
         partial += usize::from(!names(&host, "partial").is_empty());
         let seen = host.motet(&["image", "ls", "-q", "--no-trunc"]).success().stdout;
         store_is_whole(&host);
-        if code == 0 {
-            assert_eq!(seen, id);
+        killed += usize::from(code != 0);
+        // One that is killed while it says that it has ended leaves the whole image, too.
+        if code == 0 || !seen.is_empty() {
+            assert_eq!(seen, id, "round {round}: an image is seen that is not the whole one");
             host.motet(&["image", "rm", &image]).success();
-        } else {
-            killed += 1;
-            assert_eq!(seen, "", "round {round}: an image is seen that was not pulled to its end");
         }
     }
     assert!(killed > 3 && partial > 0, "{killed} were ended, {partial} left a part: the rounds are too quick");

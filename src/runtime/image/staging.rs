@@ -76,13 +76,34 @@ pub fn collect(rt: &Runtime) -> io::Result<usize> {
         let path = entry?.path();
         let Ok(directory) = File::open(&path) else { continue };
         match directory.try_lock() {
-            Ok(()) => {
-                std::fs::remove_dir_all(&path)?;
-                removed += 1;
-            }
+            Ok(()) => match std::fs::remove_dir_all(&path) {
+                Ok(()) => removed += 1,
+                // Its owner has removed it since it was opened, and let go of the lock.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            },
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::layout::Layout;
+
+    #[test]
+    fn collectors_and_owners_at_once_do_not_trip_over_each_other() {
+        let root = tempfile::tempdir().unwrap();
+        let rt = Runtime::open(Layout::under(root.path())).unwrap();
+        std::thread::scope(|scope| {
+            let owner = scope.spawn(|| (0..2000).for_each(|_| drop(create(&rt).unwrap())));
+            while !owner.is_finished() {
+                collect(&rt).unwrap();
+            }
+        });
+        assert_eq!(std::fs::read_dir(rt.layout.staging()).unwrap().count(), 0);
+    }
 }

@@ -186,9 +186,26 @@ pub fn prune(rt: &Runtime, options: &PruneOptions) -> Result<(Vec<Entry>, u64), 
         removed.push(entry);
     }
     if !options.rehearse {
+        unpin_forgotten(rt)?;
         collect::collect(rt)?;
     }
     Ok((removed, freed))
+}
+
+/// Lets layers go that a build has pinned which was killed before it wrote down what for. A build that runs pins first and
+/// writes then: while there is one, they stay.
+fn unpin_forgotten(rt: &Runtime) -> Result<(), PruneError> {
+    let Some(_alone) = store::alone(rt)? else { return Ok(()) };
+    let steps = cache::list(rt).map_err(PruneError::Look)?;
+    let known: HashSet<Digest> = steps.into_iter().filter_map(|step| step.layer).collect();
+    for entry in std::fs::read_dir(rt.layout.pins()).map_err(PruneError::Look)? {
+        let name = entry.map_err(PruneError::Look)?.file_name();
+        match name.to_str().and_then(|name| Digest::from_hex(name).ok()) {
+            Some(layer) if !known.contains(&layer) => layers::unpin(rt, &layer)?,
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes a cache mount's folder unless a step has it; says whether it went. Its lock stays: who waits for it has that file open.
@@ -202,4 +219,25 @@ fn remove_mount(rt: &Runtime, folder: &std::path::Path) -> io::Result<bool> {
     let bin = staging::create(rt)?;
     std::fs::rename(folder, bin.path.join("mount"))?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::layout::Layout;
+
+    #[test]
+    fn what_a_killed_build_has_pinned_goes_once_nobody_builds() {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let rt = Runtime::open(Layout::under(root.path())).unwrap();
+        let layer = Digest::of(b"a layer");
+        layers::pin(&rt, &layer).unwrap();
+        let pins = || std::fs::read_dir(rt.layout.pins()).unwrap().count();
+        let lease = store::lease(&rt).unwrap();
+        prune(&rt, &PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
+        assert_eq!(pins(), 1, "a build may be about to write down what it is for");
+        drop(lease);
+        prune(&rt, &PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
+        assert_eq!(pins(), 0);
+    }
 }

@@ -1,7 +1,6 @@
 //! Removes images, and the layers that nothing needs any more.
 
 use std::collections::HashSet;
-use std::fs::TryLockError;
 use std::path::PathBuf;
 
 use crate::Runtime;
@@ -76,15 +75,8 @@ pub fn collect(rt: &Runtime) -> Result<u64, StoreError> {
 
 /// Moves unneeded layers into a staging directory that nobody holds, so that the lock is held for renames only.
 fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
-    let path = rt.layout.lock("store");
     let error = |path: PathBuf| move |source| StoreError::Io { act: "collect", path, source };
-    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(error(path.clone()))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(0),
-        Err(TryLockError::Error(source)) => return Err(error(path)(source)),
-    }
+    let Some(alone) = store::alone(rt)? else { return Ok(0) };
     let mut needed: HashSet<String> = HashSet::new();
     for id in store::ids(rt)? {
         match store::config(rt, &id) {
@@ -137,7 +129,7 @@ fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
         std::fs::remove_file(&record).map_err(error(record))?;
     }
     freed += unused_documents(rt)?;
-    drop(file);
+    drop(alone);
     Ok(freed)
 }
 

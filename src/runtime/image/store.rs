@@ -3,7 +3,7 @@
 //! An image is there when its config is: layers come first, then the config, then the references; they go in the opposite order.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,18 @@ pub fn lease(rt: &Runtime) -> Result<Lease, StoreError> {
     let open = File::options().create(true).truncate(false).write(true).open(&path);
     let file = open.and_then(|file| file.lock_shared().map(|()| file));
     file.map(|_file| Lease { _file }).map_err(|source| StoreError::Io { act: "lock", path, source })
+}
+
+/// Says that nobody holds a lease, as long as the result lives; `None`: somebody does.
+pub fn alone(rt: &Runtime) -> Result<Option<Lease>, StoreError> {
+    let path = rt.layout.lock("store");
+    let failed = |source| StoreError::Io { act: "lock", path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lease { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
 }
 
 /// Finds an image by reference, id, or unique beginning of an id.

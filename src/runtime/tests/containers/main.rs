@@ -261,6 +261,7 @@ fn a_container_whose_keepers_were_all_killed_while_it_ended_is_reported(scratch:
     let status = scratch.status(&id);
     assert!(matches!(status.status, Status::Running { .. }), "{status:?}");
     kill::kill(&scratch.rt, &id, 9).unwrap();
+    assert!(matches!(scratch.status(&id).status, Status::Exited { .. }), "it has ended by then");
     assert!(matches!(scratch.wait(&id), Status::Exited { exit_code: 137, .. }));
 }
 

@@ -102,7 +102,8 @@ fn the_files_of_a_project_are_published_as_layers_under_names_that_tell_nothing(
     let read = finish(config, "config").success().stdout;
     assert!(read.contains("MODE: fast") && read.contains("- sleep"), "{read}");
     // The older form has no attribute for what it is.
-    host.motet(&["publish", "--with-env", "-y", "--oci-version", "1.0", &place.replace("shop:1", "shop:old")]).success();
+    host.motet(&["publish", "--with-env", "-y", "--oci-version", "1.0", &place.replace("shop:1", "shop:old")])
+        .success();
     let old = registry.manifest("team/shop", "old");
     assert_eq!(old["artifactType"], Value::Null);
     assert_eq!(old["config"]["mediaType"], "application/vnd.docker.compose.config.empty.v1+json");

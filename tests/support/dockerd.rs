@@ -11,9 +11,25 @@ use crate::support::host::until;
 
 /// Ends when its input does, whatever way the suite ended: kills all of the engine, then takes its folder and control
 /// groups away. `unshare` has the new network namespace before it forks, so its pid names it.
+///
+/// Only one engine at a time holds the lock, so another folder with a pid in it is of a keeper that was killed.
 const KEEP: &str = r#"
 folder=$1 group=$2
+clear_away() {
+  for try in 1 2 3 4 5 6 7 8 9 10; do
+    find /sys/fs/cgroup -depth -type d -path "*/$2*" -exec rmdir {} + 2>/dev/null
+    [ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$2")" ] && break
+    sleep 0.2
+  done
+  rm -rf "$1"
+}
 exec 8>"$3" && flock 8
+for stale in "${folder%-*}"-*/pid; do
+  [ -e "$stale" ] || continue
+  engine=$(cat "$stale") stale=${stale%/pid}
+  grep -qaF "$stale" "/proc/$engine/cmdline" && kill -KILL "$engine"
+  clear_away "$stale" "${stale##*/}"
+done
 unshare --mount --net --pid --fork --mount-proc --kill-child=KILL sh -c '
   ip link set lo up 2>/dev/null || busybox ip link set lo up
   while :; do
@@ -25,12 +41,7 @@ echo $! >"$folder/pid.new" && mv "$folder/pid.new" "$folder/pid"
 cat >/dev/null
 kill -KILL $! 2>/dev/null
 wait
-for try in 1 2 3 4 5 6 7 8 9 10; do
-  find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} + 2>/dev/null
-  [ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -name "$group")" ] && break
-  sleep 0.2
-done
-rm -rf "$folder"
+clear_away "$folder" "$group"
 "#;
 
 /// Held while an engine of a suite is there; who waits for it waits for the clearing away.

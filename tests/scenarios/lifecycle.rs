@@ -292,8 +292,38 @@ services:
     host.must_be_clean();
 }
 
+#[test]
+fn a_service_is_made_anew_alone_and_still_needs_no_word_of_its_healthy_dependency() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with(
+        "alone",
+        "
+services:
+  web: { image: 'stand-in:1', command: sleep 1000, init: true, depends_on: { db: { condition: service_healthy } } }
+  db:
+    image: stand-in:1
+    command: sleep 1000
+    init: true
+    healthcheck: { test: 'true', interval: 1s, start_period: 5s }
+",
+    );
+    host.does("up -d --wait").success();
+    let ids = || ["alone-web-1", "alone-db-1"].map(|name| host.container(name)["ID"].clone());
+    let before = ids();
+    host.does("up -d --force-recreate --no-deps web").success();
+    let after = ids();
+    assert_ne!(after[0], before[0], "it is another container");
+    assert_eq!(after[1], before[1], "its dependency is left alone");
+    assert_eq!(host.named("running"), ["alone-db-1", "alone-web-1"]);
+    host.does("down").success();
+    host.must_be_clean();
+}
+
 engines! {
     both: [
+        a_service_is_made_anew_alone_and_still_needs_no_word_of_its_healthy_dependency,
         the_first_end_ends_all_with_its_code_or_that_of_the_named_service,
         stopped_services_are_started_with_what_they_need_and_counted_in_ls,
         start_and_stop_leave_one_offs_and_services_of_other_files_alone,

@@ -5,6 +5,7 @@ use std::fs;
 use crate::support::checks;
 use crate::support::engines::engines;
 use crate::support::host::{Host, lacks_root};
+use crate::support::pty::OnTerminal;
 
 #[test]
 fn a_switch_to_another_volume_makes_the_container_anew_and_a_bind_does_not() {
@@ -65,6 +66,32 @@ volumes: { data: { labels: { version: 'one' } } }
     let before = host.ps();
     host.does("up -d -y").success();
     checks::same_containers(&before, &host.ps());
+    host.does("down -v").success();
+    host.must_be_clean();
+}
+
+#[test]
+fn a_volume_that_differs_is_asked_about_where_somebody_can_answer() {
+    if lacks_root() {
+        return;
+    }
+    let file = "
+services: { web: { image: 'stand-in:1', command: sleep 1000, init: true, volumes: ['data:/data'] } }
+volumes: { data: { labels: { version: 'one' } } }
+";
+    let host = Host::with("asked", file);
+    host.does("up -d").success();
+    host.shell("web", "echo old > /data/file");
+    host.write("compose.yaml", &file.replace("'one'", "'two'"));
+    for (answer, kept) in [("\r", "file"), ("y\r", ""), ("", "")] {
+        let mut terminal = OnTerminal::start(&host, &["up", "-d"], 100, &[]);
+        if !answer.is_empty() {
+            terminal.shows("Volume `asked_data` differs from the file", 1);
+            terminal.types(answer);
+        }
+        terminal.ends().success();
+        assert_eq!(host.shell("web", "ls /data"), kept, "after {answer:?}");
+    }
     host.does("down -v").success();
     host.must_be_clean();
 }
@@ -211,6 +238,7 @@ engines! {
     both: [
         a_switch_to_another_volume_makes_the_container_anew_and_a_bind_does_not,
         a_volume_that_differs_keeps_its_data_unless_yes_is_said,
+        a_volume_that_differs_is_asked_about_where_somebody_can_answer,
         a_volume_may_be_a_folder_of_the_host,
         an_anonymous_volume_is_handed_on_until_it_is_renewed,
         a_network_that_differs_is_made_anew_under_its_containers,

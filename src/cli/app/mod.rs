@@ -1,6 +1,7 @@
 //! What a command is given: the settings, the printer, a loader for the project, the engine.
 
 pub(crate) mod artifact;
+pub(crate) mod ask;
 pub(crate) mod choose;
 pub(crate) mod dockerfiles;
 pub(crate) mod dry_run;

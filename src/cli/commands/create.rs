@@ -22,10 +22,11 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&args.services, Warnings::Shown)?;
     host_files::check(app, &loaded)?;
     let engine = app.engine()?;
-    let options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
+    let mut options = UpOptions { services: args.services, no_start: true, ..args.making.options(app)? };
     if app.settings.dry_run {
         return plan::show(app, &loaded, &options).await.map(drop);
     }
+    Making::ask_of_volumes(app, &loaded, &mut options).await?;
     app.run(Some(&loaded), |events| up(engine, &loaded.project, &options, events)).await?;
     Ok(())
 }

@@ -1,16 +1,15 @@
 //! `rm`: removes containers that do not run.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use orchestrator::engine::container::ContainerState;
 use orchestrator::event::{Act, Event, ResourceKind};
 use orchestrator::operations::ps::{Replica, list};
 use orchestrator::operations::scope::Scope;
 use orchestrator::operations::stop::{StopOptions, stop};
 
-use crate::app::App;
+use crate::app::{App, ask};
 use crate::commands::services;
 use crate::error::{CommandError, Kind};
+use crate::print::printer::Stream;
 
 /// Remove stopped containers
 #[derive(Debug, clap::Args)]
@@ -80,14 +79,11 @@ fn has_ended(state: &ContainerState) -> bool {
 }
 
 fn is_confirmed(app: &App, stopped: &[Replica]) -> Result<bool, CommandError> {
-    if !std::io::stdin().is_terminal() {
+    if !ask::can_answer() {
         return Err(CommandError::new(Kind::Usage, "`rm` asks before it removes, and nobody can answer here")
             .hint("`rm --force` does not ask"));
     }
     let names: Vec<&str> = stopped.iter().map(|replica| replica.container.name.as_str()).collect();
     app.printer.note(&format!("Going to remove {}", names.join(", ")));
-    app.printer.note("Are you sure? [yN] ");
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(ask::agrees(app, Stream::Err, "Are you sure? [yN]"))
 }

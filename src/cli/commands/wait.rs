@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         app.printer.data(&format!("container \"{}\" exited with status code {last}", id.0));
         if args.down_project {
             let project = target.loaded.as_ref().map(|loaded| &loaded.project);
-            let options = DownOptions::default();
+            let options = DownOptions { remove_orphans: true, ..DownOptions::default() };
             app.run(target.loaded.as_ref(), |events| down(engine, &target.name, project, &options, events)).await?;
             break;
         }

@@ -9,11 +9,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::desired::{Desired, Provided, desired_with};
+use crate::desired::{Desired, Provided, desired, desired_with};
 use crate::engine::Engine;
 use crate::engine::container::{ContainerSpec, ContainerSummary};
+use crate::engine::volume::VolumeSummary;
 use crate::event::{Attachment, Event, Failure};
 use crate::execute::{Outcome, Product, execute};
+use crate::identity;
 use crate::observed::{Observed, find_strangers, observe, observe_containers};
 use crate::operations::error::OperationError;
 use crate::operations::mute::{Mute, muted};
@@ -103,6 +105,35 @@ pub async fn planned(engine: &Arc<dyn Engine>, project: &Project, options: &UpOp
     let provided = provided::remember(engine, project).await?;
     let (desired, scope, observed) = look(engine, project, options, &provided).await?;
     plan_up(&desired, &observed, &scope, options).map_err(OperationError::of)
+}
+
+/// Returns the volumes that differ from the file: [`UpOptions::recreate_volumes`] would make them anew, and what they
+/// hold would be lost. Changes nothing.
+pub async fn volumes_to_recreate(
+    engine: &Arc<dyn Engine>,
+    project: &Project,
+    options: &UpOptions,
+) -> Result<Vec<String>, OperationError> {
+    if project.volumes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ours = engine.list_volumes(&[format!("{}={}", identity::PROJECT, project.name)]).await?;
+    let desired = desired(project, &options.scale).map_err(OperationError::of)?;
+    let differs = |volume: &VolumeSummary| {
+        let mut wanted = desired.volumes.values().filter(|wanted| wanted.spec.name == volume.name);
+        wanted.any(|wanted| volume.labels.get(identity::CONFIG_HASH).is_some_and(|hash| *hash != wanted.hash))
+    };
+    if !ours.iter().any(differs) {
+        return Ok(Vec::new());
+    }
+    // Whether all who use it are brought up, too, is the plan's to say.
+    let options = UpOptions { recreate_volumes: true, ..options.clone() };
+    let plan = planned(engine, project, &options).await?;
+    let removed = plan.ids().filter_map(|id| match &plan.step(id).step {
+        Step::RemoveVolume(name) => Some(name.clone()),
+        _ => None,
+    });
+    Ok(removed.collect())
 }
 
 async fn look(

@@ -10,11 +10,12 @@ use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::event::Failure;
 use orchestrator::operations::OperationError;
 
-use crate::app::App;
 use crate::app::foreground::wait_for_end;
+use crate::app::{App, ask};
 use crate::args::moment::parse_grace;
 use crate::commands::container::list::Filters;
 use crate::error::{CommandError, Kind};
+use crate::print::printer::Stream;
 
 /// Which containers.
 #[derive(Debug, clap::Args)]
@@ -210,18 +211,15 @@ pub(crate) async fn prune(args: PruneArgs, app: &App) -> Result<(), CommandError
 
 /// Asks before something can't be undone; who can't be asked must have said `--force`.
 pub(crate) fn confirm(app: &App, force: bool, what: &str) -> Result<(), CommandError> {
-    use std::io::{BufRead as _, IsTerminal as _};
     if force {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() {
+    if !ask::can_answer() {
         return Err(CommandError::new(Kind::Usage, format!("{what}, and nobody can be asked here"))
             .hint("`--force` does not ask"));
     }
-    app.printer.note(&format!("Careful: {what}. Go on? [y/N] "));
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(CommandError::silent(Kind::Failed)) }
+    let question = format!("Careful: {what}. Go on? [y/N]");
+    if ask::agrees(app, Stream::Err, &question) { Ok(()) } else { Err(CommandError::silent(Kind::Failed)) }
 }
 
 fn refused(name: &str, act: &str, why: &str) -> EngineError {

@@ -14,9 +14,10 @@ pub(crate) mod send;
 
 use clap::Subcommand;
 
-use crate::app::App;
+use crate::app::{App, ask};
 use crate::commands::load;
 use crate::error::{CommandError, Kind};
+use crate::print::printer::Stream;
 
 /// Manage images
 #[derive(Debug, clap::Args)]
@@ -101,16 +102,12 @@ pub(crate) fn short(id: &str, whole: bool) -> String {
 
 /// Asks before something is removed; where nobody can answer, that is an error.
 pub(crate) fn is_confirmed(app: &App, command: &str, warning: &str) -> Result<bool, CommandError> {
-    use std::io::{BufRead as _, IsTerminal as _};
-    if !std::io::stdin().is_terminal() {
+    if !ask::can_answer() {
         let message = format!("`{command}` asks before it removes, and nobody can answer here");
         return Err(CommandError::new(Kind::Usage, message).hint(format!("`{command} --force` does not ask")));
     }
     app.printer.note(warning);
-    app.printer.note("Are you sure you want to continue? [y/N] ");
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(ask::agrees(app, Stream::Err, "Are you sure you want to continue? [y/N]"))
 }
 
 #[cfg(test)]

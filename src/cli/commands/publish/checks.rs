@@ -1,12 +1,11 @@
 //! What is asked before a project is published: what of it should perhaps not be seen by others.
 
 use std::collections::BTreeMap;
-use std::io::BufRead as _;
 
 use compose::model::file_object::Content;
 use compose::model::mount::{Mount, MountKind};
 
-use crate::app::App;
+use crate::app::{App, ask};
 use crate::commands::publish::layers::{self, File};
 use crate::commands::publish::sensitive;
 use crate::error::{CommandError, Kind, LoadedProject};
@@ -150,12 +149,5 @@ fn ask_of_variables(app: &App, variables: &BTreeMap<&str, String>, yes: bool) ->
 
 /// Asks, and takes an answer from a pipe too; no answer is no.
 fn agreed(app: &App, yes: bool, question: &str) -> bool {
-    if yes {
-        return true;
-    }
-    app.printer.write(Stream::Out, format!("{question} [y/N]: ").as_bytes());
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    app.printer.write(Stream::Out, b"\n");
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "true" | "1")
+    yes || ask::agrees(app, Stream::Out, &format!("{question} [y/N]:"))
 }

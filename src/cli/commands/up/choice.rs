@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use orchestrator::operations::up::{BuildChoice, PullChoice, UpOptions};
+use orchestrator::operations::up::{BuildChoice, PullChoice, UpOptions, volumes_to_recreate};
 
-use crate::app::App;
-use crate::error::{CommandError, Kind};
+use crate::app::{App, ask};
+use crate::error::{CommandError, Kind, LoadedProject};
+use crate::print::printer::Stream;
 
 /// How containers are made.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,7 +52,7 @@ pub(crate) struct Making {
     #[arg(long, value_name = "SERVICE=N", value_parser = parse_scale)]
     scale: Vec<(String, u32)>,
 
-    /// Make volumes that differ from the file anew; what they hold is lost
+    /// Make volumes that differ from the file anew without asking; what they hold is lost
     #[arg(short = 'y', long = "yes")]
     yes: bool,
 }
@@ -118,5 +119,28 @@ impl Making {
             scale,
             ..UpOptions::default()
         })
+    }
+
+    /// Asks, where somebody can answer, whether volumes that differ from the file may lose what they hold.
+    pub(crate) async fn ask_of_volumes(
+        app: &App,
+        loaded: &LoadedProject,
+        options: &mut UpOptions,
+    ) -> Result<(), CommandError> {
+        if options.recreate_volumes || app.settings.dry_run || !ask::can_answer() {
+            return Ok(());
+        }
+        let found = volumes_to_recreate(&app.engine()?, &loaded.project, options).await;
+        let names = found.map_err(|error| CommandError::operation(error, Some(loaded)))?;
+        if let [name] = names.as_slice() {
+            let question = format!("Volume `{name}` differs from the file. Make it anew? Its data will be lost. [y/N]");
+            options.recreate_volumes = ask::agrees(app, Stream::Err, &question);
+        } else if !names.is_empty() {
+            let names = names.join("`, `");
+            let question =
+                format!("Volumes `{names}` differ from the file. Make them anew? Their data will be lost. [y/N]");
+            options.recreate_volumes = ask::agrees(app, Stream::Err, &question);
+        }
+        Ok(())
     }
 }

@@ -99,7 +99,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&args.services, Warnings::Shown)?;
     let named = args.attach.iter().chain(&args.no_attach).chain(&args.exit_code_from);
     services::check(&named.cloned().collect::<Vec<_>>(), &loaded.project)?;
-    let options = UpOptions {
+    let mut options = UpOptions {
         services: args.services.clone(),
         no_deps: args.no_deps,
         no_start: args.no_start,
@@ -114,6 +114,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     if app.settings.dry_run {
         return plan::show(app, &loaded, &options).await.map(drop);
     }
+    Making::ask_of_volumes(app, &loaded, &mut options).await?;
     if args.detach || args.wait || args.no_start {
         let report = app.run(Some(&loaded), |events| up(engine, &loaded.project, &options, events)).await?;
         print_urls(app, &report);

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::dockerd;
 use crate::support::engines::engines;
 use crate::support::host::{Host, finish, lacks_root};
 use crate::support::registry::Registry;
@@ -279,6 +280,38 @@ fn images_go_through_podman_and_come_back_as_they_were() {
 }
 
 #[test]
+fn images_go_through_docker_and_come_back_as_they_were() {
+    if lacks_root() {
+        return;
+    }
+    let Some(dockerd) = dockerd::ours() else { return };
+    let host = host(
+        "docker-trip",
+        "FROM stand-in:1\nRUN echo x > /one && ln /one /two && mkdir -m 1777 /t\nCOPY a.txt /\nENV A=b\n",
+    );
+    let id = host.motet(&["image", "build", "-q", "-t", "docker-trip:1", "."]).success().stdout;
+    let docker = |args: &[&str]| {
+        let mut command = Command::new("docker");
+        let output = command.arg("-H").arg(format!("unix://{}", dockerd.socket.display())).args(args).output().unwrap();
+        assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let at = |name: &str| host.folder.join(name).display().to_string();
+    host.motet(&["image", "save", "-o", &at("saved.tar"), "docker-trip:1"]).success();
+    docker(&["load", "-q", "-i", &at("saved.tar")]);
+    assert_eq!(docker(&["images", "-q", "--no-trunc", "docker-trip"]), id, "docker knows it by the same id");
+    assert_eq!(
+        docker(&["run", "--rm", "--network", "none", "docker-trip:1", "stat", "-c", "%h %a", "/two", "/t"]),
+        "2 644\n2 1777\n"
+    );
+    docker(&["save", "-o", &at("again.tar"), "docker-trip:1"]);
+    let other = Host::empty("docker-trip-back");
+    other.motet(&["image", "load", "-q", "-i", &at("again.tar")]).success();
+    assert_eq!(other.motet(&["image", "ls", "-q", "--no-trunc"]).success().stdout, id);
+    docker(&["rmi", "docker-trip:1"]);
+}
+
+#[test]
 fn images_go_through_skopeo_and_come_back_as_they_were() {
     if lacks_root() {
         return;
@@ -325,6 +358,7 @@ engines! {
         an_image_for_another_processor_is_copied_together_but_not_run: "it is about the builder of our own runtime",
         images_go_through_skopeo_and_come_back_as_they_were: "it is about the builder of our own runtime",
         a_private_key_file_is_an_agent_and_attestations_are_refused_unless_off: "it is about the builder of our own runtime",
+        images_go_through_docker_and_come_back_as_they_were: "it is about the builder of our own runtime",
         images_go_through_podman_and_come_back_as_they_were: "it is about the builder of our own runtime",
         a_build_section_is_printed_as_a_bake_file_and_odd_flags_are_refused_by_name: "it is about the builder of our own runtime",
     ],

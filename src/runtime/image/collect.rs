@@ -70,6 +70,12 @@ pub fn collect(rt: &Runtime) -> Result<u64, StoreError> {
     garbage += partial::collect(rt, false).map_err(|source| StoreError::Io { act: "clean", path, source })?;
     let path = rt.layout.staging();
     staging::collect(rt).map_err(|source| StoreError::Io { act: "clean", path, source })?;
+    let cache = rt.layout.build_cache();
+    for folder in
+        [rt.layout.layers(), rt.layout.references(), cache.join("steps"), cache.join("reuse"), cache.join("hashes")]
+    {
+        record::sweep(&folder).map_err(|source| StoreError::Io { act: "clean", path: folder, source })?;
+    }
     Ok(garbage)
 }
 

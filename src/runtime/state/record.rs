@@ -1,10 +1,11 @@
 //! Versioned JSON on disk: written aside and renamed; one `flock` an object.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,7 +21,7 @@ pub enum RecordError {
         path: PathBuf,
         /// What the kernel said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It is not what we write.
     #[error("`{path}` is damaged or of another version")]
@@ -37,20 +38,20 @@ pub enum RecordError {
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
     let bytes = match read_whole(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(RecordError::Io { act: "read", path: path.into(), source }),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|source| RecordError::Damaged { path: path.into(), source })
 }
 
 /// Reads a file of which most are small: a read that does not fill the buffer has met the end of a regular file.
-fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     const USUAL: usize = 8 * 1024;
     let mut file = File::open(path)?;
     let mut bytes = vec![0; USUAL];
     let length = loop {
         match file.read(&mut bytes) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => break result?,
         }
     };
@@ -76,6 +77,28 @@ pub fn write<T: Serialize + ?Sized>(path: &Path, record: &T) -> Result<(), Recor
     std::fs::rename(&aside, path).map_err(error)
 }
 
+/// Removes the files aside (`*.PID.new`, `*.PID-N.new`) of writers in `folder` that were killed before the rename.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let writer = name.to_str().and_then(|name| name.strip_suffix(".new")?.rsplit_once('.'));
+        let writer = writer.and_then(|(_, number)| number.split('-').next()?.parse().ok()).and_then(Pid::from_raw);
+        let is_gone = |pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+        if writer.is_some_and(is_gone) && entry.file_type()?.is_file() {
+            match std::fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// An exclusive `flock`, let go when dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -99,5 +122,28 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>, RecordError> {
         Ok(()) => Ok(Some(Lock { file })),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
         Err(std::fs::TryLockError::Error(source)) => Err(error(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_dead_writer_has_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        // No process can have this number: it is above the kernel's largest.
+        let dead = ["a.99999999-0.new", "b.json.99999999.new"];
+        let kept = [format!("c.{}-3.new", std::process::id()), "d.new".to_owned(), "e.99999999-0.json".to_owned()];
+        for name in dead.into_iter().chain(kept.iter().map(String::as_str)) {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        sweep(folder.path()).unwrap();
+        let left =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, kept);
+        sweep(&folder.path().join("absent")).unwrap();
     }
 }

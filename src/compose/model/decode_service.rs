@@ -94,6 +94,7 @@ fn surroundings(json: &Json, service: Service) -> Service {
         cgroup_parent: text(json, "cgroup_parent"),
         userns_mode: text(json, "userns_mode"),
         isolation: text(json, "isolation"),
+        credential_spec: json.get("credential_spec").is_some_and(|spec| !spec.is_null()),
         runtime: text(json, "runtime"),
         read_only: flag(json, "read_only"),
         privileged: flag(json, "privileged"),

@@ -96,6 +96,8 @@ pub struct Service {
     pub cgroup_parent: Option<String>,
     pub userns_mode: Option<String>,
     pub isolation: Option<String>,
+    /// Says that `credential_spec` is given: only Windows has what it names.
+    pub credential_spec: bool,
     pub runtime: Option<String>,
     pub mac_address: Option<String>,
     pub oom_kill_disable: bool,

@@ -9,6 +9,7 @@ pub(crate) fn unsupported(service: &Service) -> Vec<String> {
     let attributes = [
         ("cpu_count", service.cpu_count.is_some_and(|count| count > 0)),
         ("cpu_percent", service.cpu_percent.is_some_and(|percent| percent > 0.0)),
+        ("credential_spec", service.credential_spec),
         ("isolation", service.isolation.as_deref().is_some_and(|isolation| isolation != "default")),
         ("use_api_socket", service.use_api_socket),
         ("volumes", service.mounts.iter().any(|mount| unsupported_mount(mount.kind))),

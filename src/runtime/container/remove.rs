@@ -1,5 +1,6 @@
 //! Removes a container with all that is its own.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::container::repair;
 use crate::container::stop::{self, StopError, StopRequest};
 use crate::network::{self, AttachError};
 use crate::state::container::{ContainerRecord, MountSourceRecord, Status};
+use crate::state::layout::Bundle;
 use crate::state::occurrence;
 use crate::state::record::{self, RecordError};
 use crate::volume::{self, VolumeError};
@@ -48,14 +50,35 @@ pub enum RemoveError {
 }
 
 /// Removes a container; what it held goes on being removed past the first error, which is returned.
+///
+/// One that somebody else is removing, its keeper for example, is gone once this returns.
 pub fn remove(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), RemoveError> {
+    let result = take_away(rt, name, request);
+    if matches!(result, Err(RemoveError::Find(FindError::NotFound { .. }))) {
+        wait_until_gone(rt, name);
+    }
+    result
+}
+
+/// Waits while somebody removes the container of this id, and ends what a killed one has begun.
+fn wait_until_gone(rt: &Runtime, id: &str) {
+    let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // It is not made where it is missing: who removes takes it away last.
+    if is_id && let Ok(lock) = File::open(rt.layout.unfinished(id).act_lock()) {
+        let _ = lock.lock();
+        drop(lock);
+        repair::sweep(rt, id);
+    }
+}
+
+fn take_away(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), RemoveError> {
     let id = list::find_id(rt, name)?;
     let bundle = rt.layout.bundle(&id);
     let not_found = || FindError::NotFound { name: name.into() };
-    if !bundle.lib.is_dir() {
-        return Err(not_found().into());
-    }
-    let _act = record::lock(&bundle.act_lock())?;
+    let _act = match record::lock(&bundle.act_lock()) {
+        Err(_) if !bundle.lib.is_dir() => return Err(not_found().into()),
+        act => act?,
+    };
     let container = list::read(rt, &id)?.ok_or_else(not_found)?;
     match container.status.status {
         Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => {
@@ -85,8 +108,22 @@ pub fn remove(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Re
     if request.volumes {
         result = result.and(remove_volumes(rt, &anonymous));
     }
-    let removed = std::fs::remove_dir_all(&gone.lib);
+    let removed = remove_bundle(&gone);
     result.and(removed.map_err(|source| RemoveError::Io { path: gone.lib, source }))
+}
+
+/// Removes what is left of a container, last of all the lock that others wait for.
+fn remove_bundle(bundle: &Bundle) -> io::Result<()> {
+    let lock = bundle.act_lock();
+    for entry in std::fs::read_dir(&bundle.lib)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if entry.path() != lock {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    std::fs::remove_dir_all(&bundle.lib)
 }
 
 /// Another container may have inherited one: then it stays.

@@ -322,3 +322,14 @@ secrets: { token: { environment: TOKEN }, key: { file: ./key } }
         )
         .await;
 }
+
+#[tokio::test]
+async fn what_only_windows_has_is_told_to_the_engine_by_its_path() {
+    let project = load(
+        "services: { web: { image: 'app:1', credential_spec: { file: my.json }, isolation: hyperv, cpu_count: 2 } }",
+    );
+    let bench = Bench::new(&project);
+    bench.up(&project, &UpOptions::default()).await;
+    let spec = bench.engine.spec("shop-web-1").unwrap();
+    assert_eq!(spec.unsupported, ["services.web.cpu_count", "services.web.credential_spec", "services.web.isolation"]);
+}

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use runtime::container::act::ActError;
+use runtime::container::remove::{RemoveError, RemoveRequest};
 use runtime::container::request::{ContainerRequest, HealthcheckRequest};
 use runtime::container::stop::StopRequest;
-use runtime::container::{exec, kill, pause, processes, remove, rename, restart, resume, start, statistics, stop};
+use runtime::container::{
+    exec, kill, list, pause, processes, remove, rename, restart, resume, start, statistics, stop,
+};
 use runtime::state::container::{RestartRecord, Status, StatusRecord};
 use runtime::state::occurrence::OccurrenceReader;
+use runtime::state::record;
 
 use crate::scratch::Scratch;
 
@@ -59,7 +63,7 @@ pub fn a_frozen_container_can_be_stopped_and_removed(scratch: &Scratch) {
     assert!(matches!(scratch.status(&id).status, Status::Exited { exit_code: 7, .. }));
     start::start(&scratch.rt, &id).unwrap();
     pause::pause(&scratch.rt, &id).unwrap();
-    remove::remove(&scratch.rt, &id, remove::RemoveRequest { force: true, volumes: false }).unwrap();
+    remove::remove(&scratch.rt, &id, RemoveRequest { force: true, volumes: false }).unwrap();
 }
 
 pub fn a_restart_stays_in_place(scratch: &Scratch) {
@@ -197,7 +201,7 @@ pub fn what_happens_is_told_in_order(scratch: &Scratch) {
     restart::restart(&scratch.rt, &id, StopRequest::default()).unwrap();
     scratch.until_lines(&id, 3);
     stop::stop(&scratch.rt, &id, StopRequest::default()).unwrap();
-    remove::remove(&scratch.rt, &id, remove::RemoveRequest::default()).unwrap();
+    remove::remove(&scratch.rt, &id, RemoveRequest::default()).unwrap();
     let all = reader.read().unwrap();
     let told: Vec<&str> = all.iter().map(|one| one.action.as_str()).filter(|it| !it.starts_with("health")).collect();
     let expected = [
@@ -209,4 +213,23 @@ pub fn what_happens_is_told_in_order(scratch: &Scratch) {
     assert!(all.iter().all(|one| one.id == id && one.attributes["tier"] == "web" && one.attributes["image"] == "box"));
     let last = all.iter().rfind(|one| one.action == "die").unwrap();
     assert_eq!((last.attributes["exitCode"].as_str(), last.attributes["name"].as_str()), ("7", "renamed"));
+}
+
+pub fn a_removal_waits_for_another_one(scratch: &Scratch) {
+    let id = scratch.create_with(scratch.shell("going", "true"));
+    let (whole, going) = (scratch.rt.layout.bundle(&id), scratch.rt.layout.unfinished(&id));
+    // As one who removes it has it: taken away from the others, and not cleared yet.
+    let act = record::lock(&whole.act_lock()).unwrap();
+    std::fs::rename(&whole.lib, &going.lib).unwrap();
+    let (told, end) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| told.send(remove::remove(&scratch.rt, &id, RemoveRequest::default())).unwrap());
+        let early = end.recv_timeout(Duration::from_millis(300));
+        assert!(early.is_err(), "it has returned before the container was gone: {early:?}");
+        drop(act);
+        let late = end.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(matches!(late, Err(RemoveError::Find(list::FindError::NotFound { .. }))), "{late:?}");
+    });
+    // Whoever held the lock was killed: the one that waited has cleared up.
+    assert!(!going.lib.exists());
 }

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::app::App;
+use crate::app::{App, machine};
 use crate::args::env_file::with_env_files;
 use crate::args::global::AnsiChoice;
 use crate::args::{Environment, Settings, docker, hoist, typo};
@@ -25,7 +25,7 @@ use crate::print::{card, record};
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // Keepers and programs in containers are this binary again. They clone, so no thread may exist before this.
-    if let Some(code) = runtime::hidden(arguments.get(1..).unwrap_or_default()) {
+    if let Some(code) = machine::hidden(arguments.get(1..).unwrap_or_default()) {
         return ExitCode::from(u8::try_from(code).unwrap_or(125));
     }
     completion::answer();

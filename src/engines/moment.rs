@@ -1,13 +1,8 @@
-//! Times of records and documents.
+//! Times of documents.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use runtime::state::calendar;
-
-/// Makes a time of milliseconds since 1970.
-pub(crate) fn of_millis(millis: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(millis)
-}
 
 /// Reads what image documents hold (RFC 3339): `2024-02-29T01:02:03.5Z`, `..+02:00`. `None`: it is none.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
@@ -34,15 +29,6 @@ pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let seconds = calendar::days(year, month, day) * 86_400 + hour * 3600 + minute * 60 - offset;
     let whole = u64::try_from(seconds).ok()?;
     Some(UNIX_EPOCH + Duration::from_secs(whole) + Duration::from_secs_f64(second))
-}
-
-/// Writes a time as image documents and Docker's API do (RFC 3339, with nanoseconds, UTC).
-pub(crate) fn format(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (seconds, nanos) = (since.as_secs(), since.subsec_nanos());
-    let (year, month, day) = calendar::date(i64::try_from(seconds / 86_400).unwrap_or(0));
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
 }
 
 #[cfg(test)]

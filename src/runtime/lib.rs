@@ -2,21 +2,35 @@
 //!
 //! Knows nothing of the files that its callers read: labels are opaque. All state is files below two roots, see [`state::layout`].
 
-pub mod acquire;
-pub mod bootstrap;
+// Documents, registries and texts: on any system, for who drives an engine elsewhere.
 pub mod build;
-pub mod cgroup;
-pub mod container;
-pub mod hidden;
 pub mod image;
-pub mod keeper;
-pub mod network;
 pub mod progress;
 pub mod registry;
-pub mod sandbox;
-pub mod snapshot;
 pub mod state;
+
+// What makes images and containers: Linux alone can.
+#[cfg(target_os = "linux")]
+pub mod acquire;
+#[cfg(target_os = "linux")]
+pub mod bootstrap;
+#[cfg(target_os = "linux")]
+pub mod cgroup;
+#[cfg(target_os = "linux")]
+pub mod container;
+#[cfg(target_os = "linux")]
+pub mod hidden;
+#[cfg(target_os = "linux")]
+pub mod keeper;
+#[cfg(target_os = "linux")]
+pub mod network;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
+#[cfg(target_os = "linux")]
+pub mod snapshot;
+#[cfg(target_os = "linux")]
 pub mod sys;
+#[cfg(target_os = "linux")]
 pub mod volume;
 
 use std::path::PathBuf;
@@ -24,6 +38,7 @@ use std::sync::Arc;
 
 use state::layout::Layout;
 
+#[cfg(target_os = "linux")]
 pub use hidden::hidden;
 
 /// The runtime on one pair of state roots. Cheap to clone; every act is a function that takes it.

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engines::docker::{DockerSettings, Place};
-use engines::{EmbeddedOptions, open_docker, open_embedded};
+use engines::open_docker;
 use orchestrator::engine::Engine;
 use orchestrator::engine::error::EngineError;
-use runtime::state::layout::Layout;
 
-use crate::app::given::registries;
-use crate::app::surroundings;
+use crate::app::machine::{embedded, hindrance};
 use crate::args::global::EngineChoice;
 use crate::args::{Environment, Settings};
 use crate::error::{CommandError, Kind};
@@ -37,11 +35,6 @@ pub(crate) fn open(settings: &Settings, environment: &Environment) -> Result<Cho
     }
 }
 
-/// Says why the embedded runtime can't work here.
-fn hindrance() -> Option<&'static str> {
-    (!rustix::process::geteuid().is_root()).then_some("containers of our own need root here, and you are not root")
-}
-
 /// Returns where a Docker Engine is: one that somebody named, or the usual socket.
 fn there(docker: &DockerSettings) -> Option<Place> {
     match docker.place().ok()? {
@@ -50,29 +43,8 @@ fn there(docker: &DockerSettings) -> Option<Place> {
     }
 }
 
-fn embedded(settings: &Settings, environment: &Environment) -> Result<Arc<dyn Engine>, CommandError> {
-    if let Some(hindrance) = hindrance() {
-        return Err(CommandError::new(Kind::Environment, hindrance)
-            .hint("run it with sudo: motet makes namespaces, mounts, links and control groups")
-            .hint("or use a Docker Engine: `--engine docker`"));
-    }
-    let layout = match &settings.root {
-        Some(root) => Layout::under(root),
-        None => Layout::system(),
-    };
-    let surroundings = surroundings::read(environment, docker_folder(environment).as_deref())?;
-    let options = EmbeddedOptions {
-        no_bootstrap: settings.no_bootstrap,
-        registry: registries(environment),
-        host_ca: surroundings.host_ca,
-        proxies: surroundings.proxies,
-        ssh_agent: environment.get("SSH_AUTH_SOCK").map(PathBuf::from),
-    };
-    open_embedded(layout, options).map_err(command_error)
-}
-
 /// Returns the folder of the docker command's settings.
-fn docker_folder(environment: &Environment) -> Option<PathBuf> {
+pub(crate) fn docker_folder(environment: &Environment) -> Option<PathBuf> {
     match environment.get("DOCKER_CONFIG") {
         Some(folder) => Some(PathBuf::from(folder)),
         None => environment.get("HOME").map(|home| PathBuf::from(home).join(".docker")),
@@ -99,7 +71,8 @@ fn docker_settings(environment: &Environment) -> DockerSettings {
     }
 }
 
-fn command_error(error: EngineError) -> CommandError {
+/// Tells what the engine says as the command does.
+pub(crate) fn command_error(error: EngineError) -> CommandError {
     let start = CommandError::new(Kind::Environment, error.message);
     error.hints.into_iter().fold(start, CommandError::hint)
 }

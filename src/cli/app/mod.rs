@@ -9,9 +9,11 @@ pub(crate) mod foreground;
 pub(crate) mod given;
 pub(crate) mod interrupts;
 pub(crate) mod keys;
+pub(crate) mod machine;
 pub(crate) mod project;
 pub(crate) mod remote;
 pub(crate) mod streams;
+#[cfg(target_os = "linux")]
 pub(crate) mod surroundings;
 pub(crate) mod terminal;
 

@@ -10,7 +10,7 @@ use runtime::build::remote::{Git, Remote as Named};
 use runtime::image::digest::Digest;
 use runtime::registry::settings::Settings;
 
-use crate::app::artifact;
+use crate::app::{artifact, machine};
 
 /// A file of more bytes than this becomes a tree that is worth room made for it.
 const LARGE: usize = 64 << 10;
@@ -34,7 +34,7 @@ impl Reader for Remote {
     fn read(&self, path: &Path) -> Result<String, ReadError> {
         let text = FileSystem.read(path)?;
         if text.len() > LARGE {
-            runtime::sys::memory::expect(text.len() * TREE);
+            machine::expect_memory(text.len() * TREE);
         }
         Ok(text)
     }

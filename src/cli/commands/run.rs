@@ -1,5 +1,7 @@
 //! `run`: one more container of a service, for one command.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::path::PathBuf;
 
 use compose::Project;
@@ -223,10 +225,9 @@ fn name_volume(mount: &mut Mount, project: &Project) {
 
 /// Returns twelve random hexadecimal digits.
 pub(crate) fn slug() -> String {
-    let mut bytes = [0_u8; 6];
-    // Six bytes come whole once the kernel has any randomness at all.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    // Its keys are the system's randomness.
+    let random = RandomState::new().hash_one(0);
+    format!("{:012x}", random >> 16)
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn unreachable(place: &Place, error: &io::Error) -> String {
 }
 
 /// Text of an error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

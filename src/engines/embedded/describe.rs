@@ -18,9 +18,9 @@ use runtime::state::volume::VolumeRecord;
 use runtime::{network, volume};
 use serde_json::{Map, Value, json};
 
+use crate::embedded::stamp;
 use crate::embedded::summary::Networks;
 use crate::embedded::{errors, summary};
-use crate::moment;
 
 /// What the Docker API says of a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -35,7 +35,7 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
     let bundle = rt.layout.bundle(&record.id);
     Ok(json!({
         "Id": record.id,
-        "Created": moment::format(moment::of_millis(record.created_ms)),
+        "Created": stamp::format(stamp::of_millis(record.created_ms)),
         "Path": record.process.args.first(),
         "Args": record.process.args.get(1..).unwrap_or_default(),
         "State": state(status),
@@ -61,7 +61,7 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
 }
 
 fn state(status: &StatusRecord) -> Value {
-    let time = |millis: u64| moment::format(moment::of_millis(millis));
+    let time = |millis: u64| stamp::format(stamp::of_millis(millis));
     let (word, pid, exit_code, started, finished) = match &status.status {
         Status::Created => ("created", 0, 0, NEVER.into(), NEVER.into()),
         Status::Running { init, since_ms } => ("running", init.pid, 0, time(*since_ms), NEVER.into()),
@@ -411,7 +411,7 @@ pub(crate) fn network(rt: &Runtime, name: &str) -> Result<Value, EngineError> {
     Ok(json!({
         "Name": network.name,
         "Id": network.id,
-        "Created": moment::format(moment::of_millis(network.created_ms)),
+        "Created": stamp::format(stamp::of_millis(network.created_ms)),
         "Scope": "local",
         "Driver": network.driver,
         "EnableIPv4": network.subnets.iter().any(|subnet| subnet.address.is_ipv4()),
@@ -434,7 +434,7 @@ pub(crate) fn volume(rt: &Runtime, name: &str) -> Result<Value, EngineError> {
     let volume: VolumeRecord =
         volume::find(rt, name).map_err(|error| errors::volume(name, "look at", &error))?.ok_or_else(missing)?;
     Ok(json!({
-        "CreatedAt": moment::format(moment::of_millis(volume.created_ms)),
+        "CreatedAt": stamp::format(stamp::of_millis(volume.created_ms)),
         "Driver": volume.driver,
         "Labels": volume.labels,
         "Mountpoint": rt.layout.volume_data(name),

@@ -12,7 +12,7 @@ use runtime::container::{changes, copy};
 
 use crate::embedded::engine::blocking;
 use crate::embedded::errors;
-use crate::moment;
+use crate::embedded::stamp;
 
 pub(crate) async fn stat(rt: &Runtime, id: String, path: String) -> Result<PathStat, EngineError> {
     blocking(rt, move |rt| {
@@ -78,7 +78,7 @@ pub(crate) async fn commit(rt: &Runtime, id: String, spec: &CommitSpec) -> Resul
         message: spec.message.clone(),
         changes: spec.changes.clone(),
         pause: spec.pause,
-        created: moment::format(SystemTime::now()),
+        created: stamp::format(SystemTime::now()),
     };
     blocking(rt, move |rt| commit::commit(rt, &id, &request).map_err(|error| errors::commit(&id, &error))).await
 }

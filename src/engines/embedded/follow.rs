@@ -19,8 +19,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 
+use crate::embedded::stamp;
 use crate::embedded::{engine, errors, summary};
-use crate::moment;
 
 /// States and containers that may wait for a slow reader.
 const WAITING: usize = 16;
@@ -103,7 +103,7 @@ fn last_end(rt: &Runtime, id: &str) -> Option<ContainerState> {
     let end = all.iter().rfind(|one| one.id == id && one.action == "die")?;
     let out_of_memory = all.iter().any(|one| one.id == id && one.action == "oom");
     let exit_code = end.attributes.get("exitCode")?.parse().ok()?;
-    Some(ContainerState::Exited { exit_code, at: moment::of_millis(end.time_ns / 1_000_000), out_of_memory })
+    Some(ContainerState::Exited { exit_code, at: stamp::of_millis(end.time_ns / 1_000_000), out_of_memory })
 }
 
 /// When a container last began to run; `None`: it does not.

@@ -15,6 +15,7 @@ mod follow;
 mod images;
 mod picture;
 mod request;
+mod stamp;
 mod summary;
 mod surroundings;
 mod usage;

@@ -19,6 +19,7 @@ use runtime::state::network::{EndpointRecord, NetworkRecord};
 use runtime::state::volume::VolumeRecord;
 
 use crate::embedded::errors;
+use crate::embedded::stamp;
 use crate::moment;
 
 /// Says whether `labels` has all that is asked for: `key=value`, or `key`.
@@ -34,7 +35,7 @@ pub(crate) fn state(status: &StatusRecord) -> ContainerState {
     match &status.status {
         Status::Created => ContainerState::Created,
         Status::Running { since_ms, .. } => {
-            ContainerState::Running { since: moment::of_millis(*since_ms), health: status.health.as_ref().map(health) }
+            ContainerState::Running { since: stamp::of_millis(*since_ms), health: status.health.as_ref().map(health) }
         }
         Status::Paused { .. } => ContainerState::Paused,
         Status::Restarting { exit_code, .. } => {
@@ -42,7 +43,7 @@ pub(crate) fn state(status: &StatusRecord) -> ContainerState {
         }
         Status::Exited { exit_code, at_ms, out_of_memory, .. } => ContainerState::Exited {
             exit_code: *exit_code,
-            at: moment::of_millis(*at_ms),
+            at: stamp::of_millis(*at_ms),
             out_of_memory: *out_of_memory,
         },
         Status::Dead { reason } => ContainerState::Dead { reason: reason.clone() },
@@ -111,7 +112,7 @@ pub(crate) fn container(container: &Container, networks: &Networks) -> Container
         image_id: record.image_id.clone(),
         labels: record.labels.clone(),
         state: state(&container.status),
-        created: moment::of_millis(record.created_ms),
+        created: stamp::of_millis(record.created_ms),
         command: record.process.args.clone(),
         ports: ports(record, &container.status),
         networks: networks.of(record),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use patterns::{Ignore, clean};
 
-use crate::build::agent::{Agent, SshAgent};
+use crate::build::agent::SshAgent;
+use crate::build::agent_socket::Agent;
 use crate::build::cache::Key;
 use crate::build::cache_mount::{self, CacheFolder};
 use crate::build::context::{Selected, Tree};

@@ -15,9 +15,11 @@ use crate::image::config::ImageConfig;
 use crate::image::digest::Digest;
 use crate::image::layers;
 use crate::image::manifest::{Document, Index, Manifest, Platform};
-use crate::image::reference::{Reference, ReferenceError};
+use crate::image::reference::Reference;
 use crate::state::image::{ReferenceRecord, VERSION};
-use crate::state::record::{self, RecordError};
+use crate::state::record;
+
+pub use crate::image::store_error::StoreError;
 
 /// An image of the store.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,37 +38,6 @@ pub struct Image {
     pub size: u64,
     /// When it was made, as the config says (RFC 3339).
     pub created: Option<String>,
-}
-
-/// Why the store could not do it.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields are named in the messages")]
-pub enum StoreError {
-    #[error("cannot {act} `{path}`")]
-    Io {
-        act: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
-    #[error("`{path}` is damaged: its content has another digest")]
-    Damaged { path: PathBuf },
-    #[error("the config of the image is damaged")]
-    Config(#[source] serde_json::Error),
-    #[error("layer `{0}` is not in the store")]
-    NoLayer(Digest),
-    #[error("no image `{0}`")]
-    NoImage(String),
-    #[error("`{prefix}` names several images")]
-    Ambiguous { prefix: String },
-    #[error("image `{image}` is used by container `{container}`")]
-    InUse { image: String, container: String },
-    #[error("image `{image}` has several references: {references}")]
-    ManyReferences { image: String, references: String },
 }
 
 /// While one is held, no layer is collected: hold it from the first layer unpacked or counted on until the image is put.

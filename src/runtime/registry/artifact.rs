@@ -7,9 +7,8 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
-use crate::registry::client::Client;
+use crate::registry::client::{self, Client};
 use crate::registry::error::PullError;
-use crate::registry::pull;
 use crate::registry::settings::Settings;
 use crate::registry::upload::{self, Content, Upload};
 
@@ -27,7 +26,7 @@ pub struct Artifact {
 /// Sends it under the tag of `reference` (`latest` where it has none) and returns the manifest's digest. Blocks.
 pub fn push(reference: &Reference, settings: &Arc<Settings>, artifact: &Artifact) -> Result<Digest, PullError> {
     let client = Client::origin(reference, settings)?;
-    pull::runtime()?.block_on(send(&client, reference, artifact))
+    client::runtime()?.block_on(send(&client, reference, artifact))
 }
 
 async fn send(client: &Client, reference: &Reference, artifact: &Artifact) -> Result<Digest, PullError> {

@@ -194,7 +194,7 @@ fn unpack(
     diff_id: Digest,
 ) -> Result<Layer, PullError> {
     let digest = descriptor.digest;
-    let failed = |source| PullError::Unpack { digest, source };
+    let failed = |source: UnpackError| PullError::Unpack { digest, source: Box::new(source) };
     let read = |error| failed(UnpackError::Extract(ExtractError::Archive(ArchiveError::Read(error))));
     let path = partial.path.clone();
     let replay = partial.length;
@@ -227,6 +227,7 @@ fn is_about_content(error: &PullError) -> bool {
     let PullError::Unpack { source, .. } = error else {
         return matches!(error, PullError::Digest { .. } | PullError::Size { .. });
     };
+    let Some(source) = source.downcast_ref::<UnpackError>() else { return false };
     match source {
         UnpackError::Extract(ExtractError::Archive(ArchiveError::Read(source))) => !cut(source),
         UnpackError::Digest { .. } | UnpackError::Extract(ExtractError::Archive(_)) => true,

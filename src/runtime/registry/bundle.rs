@@ -8,9 +8,8 @@ use serde::Deserialize;
 use crate::image::digest::Digest;
 use crate::image::manifest::ACCEPT;
 use crate::image::reference::Reference;
-use crate::registry::client::Client;
+use crate::registry::client::{self, Client};
 use crate::registry::error::PullError;
-use crate::registry::pull;
 use crate::registry::settings::Settings;
 
 /// More files than this are no bundle of files that people write.
@@ -71,7 +70,7 @@ struct Entry {
 /// Asks for the manifest that `reference` names; of an index the first entry of this `kind` counts. Blocks.
 pub fn find(reference: &Reference, kind: &str, settings: &Arc<Settings>) -> Result<Found, PullError> {
     let client = Client::new(reference, settings)?;
-    let (manifest, digest) = pull::runtime()?.block_on(async {
+    let (manifest, digest) = client::runtime()?.block_on(async {
         let (manifest, digest) = manifest(&client, &reference.manifest(), reference.digest).await?;
         if manifest.manifests.is_empty() {
             return Ok((manifest, digest));
@@ -106,7 +105,7 @@ impl Found {
     /// Fetches its files. Blocks.
     pub fn fetch(self) -> Result<Bundle, PullError> {
         let (kind, config_kind) = (self.kinds().0.to_owned(), self.kinds().1.to_owned());
-        let files = pull::runtime()?.block_on(async {
+        let files = client::runtime()?.block_on(async {
             let mut files = Vec::with_capacity(self.manifest.layers.len());
             for layer in self.manifest.layers {
                 let content = self.client.small_blob(&layer.digest.to_string()).await?;

@@ -146,3 +146,9 @@ impl Client {
         }
     }
 }
+
+/// What drives the requests of one act.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, PullError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| PullError::Client(error.to_string()))
+}

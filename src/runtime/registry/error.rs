@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use crate::image::digest::Digest;
 use crate::image::manifest::ManifestError;
-use crate::image::store::StoreError;
-use crate::snapshot::unpack::UnpackError;
+use crate::image::store_error::StoreError;
 
 /// Why an image can't be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +58,7 @@ pub enum PullError {
     Unpack {
         digest: Digest,
         #[source]
-        source: UnpackError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::image::reference::DEFAULT_REGISTRY;
 use crate::registry::auth::to_base64;
+use crate::registry::client;
 use crate::registry::credentials::{self, Credential, HelperError};
 use crate::registry::endpoint::{Endpoint, Request};
 use crate::registry::error::PullError;
-use crate::registry::pull;
 use crate::registry::settings::Settings;
 
 /// Where a login is kept.
@@ -69,7 +69,7 @@ pub fn check(settings: &Arc<Settings>, registry: &str, credential: Option<Creden
         Some(credential) => endpoint.with_credential(credential),
         None => endpoint,
     };
-    let runtime = pull::runtime().map_err(LoginError::Try)?;
+    let runtime = client::runtime().map_err(LoginError::Try)?;
     match runtime.block_on(endpoint.send(&Request::new(Method::GET, "", "the login"))) {
         Ok(_) => Ok(()),
         Err(PullError::Permission { why, .. }) => Err(LoginError::Refused { registry: registry.into(), why }),

@@ -16,6 +16,7 @@ use crate::registry::blob;
 use crate::registry::client::Client;
 
 pub use crate::registry::client::Settings;
+pub(crate) use crate::registry::client::runtime;
 pub use crate::registry::error::PullError;
 
 /// As many as overlayfs stacks.
@@ -59,12 +60,6 @@ fn fetch(
     let runtime = runtime()?;
     let _lease = store::lease(rt)?;
     runtime.block_on(run(rt, &client, reference, platform, reporter))
-}
-
-/// What drives the requests of one act.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, PullError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| PullError::Client(error.to_string()))
 }
 
 /// Returns the digest that the registry has now for a reference. Blocks.

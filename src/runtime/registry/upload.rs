@@ -20,6 +20,7 @@ const TRIES: u32 = 3;
 /// Where the bytes of a blob are.
 pub(crate) enum Content {
     /// In a file.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only images have files to send"))]
     File(PathBuf),
     /// Here.
     Bytes(Vec<u8>),

@@ -1,6 +1,7 @@
 //! What is on disk: where, in which format, and how it is written so that a kill at any instant loses nothing.
 
 pub mod calendar;
+#[cfg(target_os = "linux")]
 pub mod changes;
 pub mod container;
 pub mod image;

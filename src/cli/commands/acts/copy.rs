@@ -11,7 +11,6 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::archive::{CopyIn, PathStat};
 use orchestrator::engine::container::ContainerId;
 use orchestrator::engine::error::{EngineError, ErrorKind};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::commands::acts::archive::{Packing, pack};
 use crate::commands::acts::extract::{Unpacking, unpack};
@@ -177,7 +176,8 @@ fn parent_and_name(path: &str) -> (String, Option<String>) {
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), EngineError> {
-    pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("make a pipe", &error.into()))
+    let (reader, writer) = io::pipe().map_err(|error| failed("make a pipe", &error))?;
+    Ok((reader.into(), writer.into()))
 }
 
 fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {

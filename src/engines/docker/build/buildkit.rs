@@ -8,7 +8,6 @@ use orchestrator::engine::error::EngineError;
 use orchestrator::engine::image::BuildSpec;
 use orchestrator::engine::progress::ProgressSink;
 use runtime::build::SshAgent;
-use runtime::keeper::ready::sentence;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +21,7 @@ use crate::docker::build::wire::{Fields, Message};
 use crate::docker::build::{image_name, refuse};
 use crate::docker::client::Client;
 use crate::docker::engine::Docker;
-use crate::docker::fault::{Fault, Version};
+use crate::docker::fault::{Fault, Version, chain};
 
 const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
 const STATUS: &str = "/moby.buildkit.v1.Control/Status";
@@ -175,7 +174,7 @@ fn image_id(response: &[u8]) -> Option<String> {
 
 /// Finds the ssh agents that are asked for.
 fn agents(spec: &BuildSpec, usual: Option<&Path>) -> Result<BTreeMap<String, SshAgent>, String> {
-    spec.ssh.iter().map(|asked| SshAgent::parse(asked, usual).map_err(|error| sentence(&error))).collect()
+    spec.ssh.iter().map(|asked| SshAgent::parse(asked, usual).map_err(|error| chain(&error))).collect()
 }
 
 /// Makes the `SolveRequest` but for its ids, and the folders that it names.

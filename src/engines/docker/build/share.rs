@@ -207,6 +207,8 @@ fn stat(relative: &str, metadata: &Metadata, target: &str) -> Message {
     let time = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
     let device = metadata.rdev();
     let is_device = metadata.file_type().is_block_device() || metadata.file_type().is_char_device();
+    // Another system numbers devices in another width.
+    let device = device as rustix::fs::Dev;
     let (major, minor) = if is_device { (rustix::fs::major(device), rustix::fs::minor(device)) } else { (0, 0) };
     Message::default()
         .text(1, relative)

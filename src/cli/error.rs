@@ -130,7 +130,7 @@ fn kind_of(failure: &Failure) -> Kind {
     let attribute = failure.path.as_deref().and_then(|path| path.split('.').nth(2)).unwrap_or("");
     let attribute = attribute.split('[').next().unwrap_or("");
     match failure.error.kind {
-        ErrorKind::Conflict => Kind::Conflict,
+        ErrorKind::Conflict | ErrorKind::Gone => Kind::Conflict,
         ErrorKind::Denied | ErrorKind::Unsupported => Kind::Environment,
         ErrorKind::NotFound | ErrorKind::Failed | ErrorKind::Unavailable => match attribute {
             "build" => Kind::Build,

@@ -71,8 +71,8 @@ pub(crate) fn state(rt: &Runtime, id: String) -> Result<mpsc::Receiver<Container
                 Err(_) => return,
             };
             let Some(container) = found else {
-                // One that is removed by itself may be gone before anybody has seen how it ended.
-                if !matches!(last, Some(ContainerState::Exited { .. } | ContainerState::Created) | None)
+                // One that is removed by itself may be gone before anybody has seen that it ran, or how it ended.
+                if !matches!(last, Some(ContainerState::Exited { .. }))
                     && let Some(end) = last_end(&rt, &id)
                 {
                     let _ = sender.send(end).await;

@@ -5,6 +5,8 @@
 pub enum ErrorKind {
     /// The thing is not there.
     NotFound,
+    /// The thing was there when the plan was made, and somebody else has removed it since.
+    Gone,
     /// Something else holds the name, port or address.
     Conflict,
     /// This engine or host can't do it.

@@ -12,6 +12,7 @@ use crate::engine::container::ContainerId;
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::event::{Act, Event, Failure, ResourceKind};
 use crate::execute::perform::{Product, Task, perform};
+use crate::execute::taken;
 use crate::plan::{ContainerRef, ContainerSource, Order, Plan, PlannedStep, Report, Step, StepId};
 
 /// How a step ended.
@@ -239,6 +240,11 @@ impl Walk<'_> {
             let blocked = skipped.iter().filter(|(by, name)| by == root && *name != own);
             failure.blocked = blocked.map(|(_, name)| name.clone()).collect();
         }
+        // What failed has a step each; what never became ready has none, and comes last.
+        let failures = std::mem::take(&mut self.result.failures);
+        let mut steps = self.failed.iter().map(|step| self.plan.step(*step).step.subject().1);
+        let named = failures.into_iter().map(|failure| (failure, steps.next().unwrap_or_default()));
+        self.result.failures = taken::fold(named.collect());
         self.result
     }
 }

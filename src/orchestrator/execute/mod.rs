@@ -8,6 +8,7 @@ mod pre_start;
 mod programs;
 mod provider;
 mod readiness;
+mod taken;
 
 pub use executor::{Execution, Outcome, execute};
 pub use perform::Product;

@@ -13,7 +13,7 @@ use crate::engine::error::{EngineError, ErrorKind};
 use crate::engine::image::ImageSummary;
 use crate::event::{Attachment, Event, ProgressSink};
 use crate::execute::provider::{self, Variables};
-use crate::execute::{hooks, model_runner, pre_start, readiness};
+use crate::execute::{hooks, model_runner, pre_start, readiness, taken};
 use crate::identity;
 use crate::plan::{Cause, ContainerSource, Step, WaitStep};
 
@@ -48,6 +48,17 @@ pub(crate) struct Task {
 pub(crate) async fn perform(
     engine: &Arc<dyn Engine>,
     task: Task,
+    events: &UnboundedSender<Event>,
+) -> Result<Product, EngineError> {
+    match carry_out(engine, &task, events).await {
+        Err(error) if error.kind == ErrorKind::NotFound => taken::judge(engine, &task, error).await,
+        result => result,
+    }
+}
+
+async fn carry_out(
+    engine: &Arc<dyn Engine>,
+    task: &Task,
     events: &UnboundedSender<Event>,
 ) -> Result<Product, EngineError> {
     let progress = |subject: &str| ProgressSink::to(events, subject);
@@ -111,7 +122,7 @@ pub(crate) async fn perform(
         }
         Step::RenameContainer { name, .. } => engine.rename_container(container()?, name).await?,
         Step::RunHook { moment, exec, .. } => hooks::run(engine, container()?, &subject, *moment, exec, events).await?,
-        Step::Wait(wait) => wait_for_all(engine, wait, &task, events).await?,
+        Step::Wait(wait) => wait_for_all(engine, wait, task, events).await?,
         Step::RunPreStart(hook) => pre_start::run(engine, hook, events).await?,
         // What a dry run would change is not only in the engine.
         Step::CallProvider { .. } | Step::PrepareModel(_) if engine.is_dry() => {}

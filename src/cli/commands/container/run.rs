@@ -121,7 +121,11 @@ fn start_code(error: &CommandError) -> u8 {
         crate::error::Source::Operation(operation, _) => match operation.kind() {
             ErrorKind::NotFound => 127,
             ErrorKind::Denied => 126,
-            ErrorKind::Conflict | ErrorKind::Unsupported | ErrorKind::Unavailable | ErrorKind::Failed => OURS,
+            ErrorKind::Gone
+            | ErrorKind::Conflict
+            | ErrorKind::Unsupported
+            | ErrorKind::Unavailable
+            | ErrorKind::Failed => OURS,
         },
         _ => OURS,
     }

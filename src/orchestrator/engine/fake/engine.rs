@@ -51,6 +51,11 @@ impl FakeEngine {
         self.store().failing.insert(act.to_owned(), error);
     }
 
+    /// Lets somebody else remove the container or network `name` just before the act that is written down as `act`.
+    pub fn lose(&self, act: &str, name: &str) {
+        self.store().lost.insert(act.to_owned(), name.to_owned());
+    }
+
     /// Makes acts succeed again.
     pub fn mend(&self) {
         self.store().failing.clear();

@@ -46,6 +46,7 @@ pub(super) struct Store {
     pub(super) images: BTreeMap<String, ImageSummary>,
     pub(super) behaviours: BTreeMap<String, Behaviour>,
     pub(super) failing: BTreeMap<String, EngineError>,
+    pub(super) lost: BTreeMap<String, String>,
     pub(super) taken_ports: BTreeSet<u16>,
     pub(super) log: Vec<String>,
     pub(super) hook_codes: BTreeMap<String, i32>,
@@ -55,9 +56,22 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn act(&mut self, act: String) -> Result<(), EngineError> {
-        let failure = self.failing.get(&act).cloned();
+        let failure = self.failing.get(&act).cloned().or_else(|| self.lose(&act));
         self.log.push(act);
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Removes what is to be lost at this act.
+    fn lose(&mut self, act: &str) -> Option<EngineError> {
+        let name = self.lost.get(act)?.clone();
+        let gone: Vec<_> = self.containers.extract_if(.., |_, container| container.summary.name == name).collect();
+        for network in gone.iter().flat_map(|(_, container)| container.summary.networks.keys()) {
+            if let Some(network) = self.networks.get_mut(network) {
+                network.endpoints -= 1;
+            }
+        }
+        self.networks.remove(&name);
+        Some(EngineError::new(ErrorKind::NotFound, format!("`{name}`"), format!("there is no `{name}`")))
     }
 
     pub(super) fn container(&mut self, id: &str) -> Result<&mut FakeContainer, EngineError> {

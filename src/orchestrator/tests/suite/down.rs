@@ -101,3 +101,17 @@ async fn named_services_go_alone() {
         volume shop_data
     "#]]);
 }
+
+#[tokio::test]
+async fn what_another_down_has_removed_meanwhile_is_down() {
+    let project = project([service("db", "postgres:17"), service("web", "app:1")]);
+    let bench = Bench::new(&project);
+    bench.up(&project, &UpOptions::default()).await;
+    for name in ["shop-db-1", "shop-web-1"] {
+        bench.engine.lose(&format!("stop {name}"), name);
+    }
+    bench.down(Some(&project), &DownOptions::default()).await;
+    bench.state(expect![[r#"
+        nothing
+    "#]]);
+}

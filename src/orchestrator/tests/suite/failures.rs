@@ -309,3 +309,30 @@ async fn a_name_that_a_stranger_has_taken_is_said_with_its_place() {
     "#]]
     .assert_eq(&failure(&bench, &ours).await);
 }
+
+#[tokio::test]
+async fn what_another_command_takes_away_is_one_failure() {
+    let project = project([service("db", "postgres:17"), service("web", "app:1"), service("worker", "app:1")]);
+    let bench = Bench::new(&project);
+    for name in ["db", "web", "worker"] {
+        bench.engine.lose(&format!("create shop-{name}-1"), "shop_default");
+    }
+    expect![[r#"
+        error: cannot create container `shop-db-1`: network `shop_default` was removed by another command meanwhile
+          path: services.db
+          blocked: shop-web-1, shop-worker-1
+    "#]]
+    .assert_eq(&failure(&bench, &project).await);
+    let bench = Bench::new(&project);
+    for name in ["shop-db-1", "shop-web-1"] {
+        bench.engine.lose(&format!("start {name}"), name);
+    }
+    expect![[r#"
+        error: container `shop-db-1` was removed by another command meanwhile
+          path: services.db
+          blocked: shop-web-1
+        left: Container shop-worker-1 started
+        left: Network shop_default 
+    "#]]
+    .assert_eq(&failure(&bench, &project).await);
+}

@@ -234,7 +234,7 @@ fn a_container_that_somebody_removes_during_the_plan_is_named_and_made_by_the_ne
     let other = host.command(&["container", "rm", "-f", "stolen-web-1"]).output().unwrap();
     assert!(other.status.success());
     host.write("gate/open", "");
-    finish(child, "up").failure().names(&["cannot start container", "o such container"]);
+    finish(child, "up").failure().names(&["cannot start container `stolen-web-1`", "removed by another command"]);
     host.motet(&["up", "-d"]).success();
     checks::only_these_run(&host, &["stolen-db-1", "stolen-web-1"]);
 }

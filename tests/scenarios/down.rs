@@ -73,6 +73,10 @@ fn a_program_deaf_to_its_stop_signal_is_not_waited_for() {
         Host::with("deaf", "services: { web: { image: 'stand-in:1', command: sleep 1000, stop_grace_period: 1h } }");
     host.motet(&["up", "-d"]).success();
     host.motet(&["down"]).success().names(&["`deaf-web-1` does not catch SIGTERM", "init: true"]);
+    // Who gives no grace expects no wait.
+    host.motet(&["up", "-d"]).success();
+    let outcome = host.motet(&["down", "-t", "0"]).success();
+    assert!(!outcome.stderr.contains("does not catch"), "{}", outcome.stderr);
     host.must_be_clean();
 }
 

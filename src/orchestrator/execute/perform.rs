@@ -1,7 +1,7 @@
 //! Carries one step out: an arm each, one call of the engine where one is enough.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
@@ -109,7 +109,10 @@ async fn carry_out(
         Step::StopContainer { options, .. } => {
             let id = container()?;
             engine.stop_container(id, options.clone()).await?;
-            if let Some(signal) = engine.uncaught_stop_signal(id).await {
+            // With a grace of nothing it would not have been waited for anyway.
+            if options.grace != Some(Duration::ZERO)
+                && let Some(signal) = engine.uncaught_stop_signal(id).await
+            {
                 let text = format!(
                     "`{subject}` does not catch {signal}, so it was not waited for; with `init: true` the signal would end it"
                 );

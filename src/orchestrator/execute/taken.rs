@@ -17,21 +17,23 @@ pub(crate) async fn judge(engine: &Arc<dyn Engine>, task: &Task, error: EngineEr
         Some(id) => gone(engine, id).await,
         None => false,
     };
+    let container = format!("container `{name}`");
     match &task.step {
         Step::StopContainer { .. } | Step::KillContainer { .. } | Step::RemoveContainer { .. } if is_gone => {
             Ok(Product::Nothing)
         }
-        _ if is_gone => Err(taken(&format!("container `{name}`"), None)),
+        Step::StartContainer { .. } if is_gone => Err(taken(&format!("start {container}"), &container, "it")),
+        _ if is_gone => Err(taken(&format!("go on with {container}"), &container, "it")),
         Step::CreateContainer(new) => {
             let NetworkMode::Networks(endpoints) = &new.spec.network else { return Err(error) };
             let networks = endpoints.iter().map(|endpoint| endpoint.network.clone()).collect();
-            Err(network(engine, networks, &format!("create container `{name}`")).await.unwrap_or(error))
+            Err(network(engine, networks, &format!("create {container}")).await.unwrap_or(error))
         }
         Step::StartContainer { .. } => {
             let Some(id) = &task.container else { return Err(error) };
-            let Ok(container) = engine.inspect_container(&id.0).await else { return Err(error) };
-            let networks = container.networks.into_keys().collect();
-            Err(network(engine, networks, &format!("start container `{name}`")).await.unwrap_or(error))
+            let Ok(found) = engine.inspect_container(&id.0).await else { return Err(error) };
+            let networks = found.networks.into_keys().collect();
+            Err(network(engine, networks, &format!("start {container}")).await.unwrap_or(error))
         }
         _ => Err(error),
     }
@@ -45,15 +47,15 @@ async fn gone(engine: &Arc<dyn Engine>, id: &ContainerId) -> bool {
 async fn network(engine: &Arc<dyn Engine>, names: Vec<String>, act: &str) -> Option<EngineError> {
     for name in names {
         if let Ok(None) = engine.inspect_network(&name).await {
-            return Some(taken(&format!("network `{name}`"), Some(act)));
+            let network = format!("network `{name}`");
+            return Some(taken(act, &network, &network));
         }
     }
     None
 }
 
-fn taken(resource: &str, act: Option<&str>) -> EngineError {
-    let act = act.map(|act| format!("cannot {act}: ")).unwrap_or_default();
-    let message = format!("{act}{resource} was removed by another command meanwhile");
+fn taken(act: &str, resource: &str, what: &str) -> EngineError {
+    let message = format!("cannot {act}: {what} was removed by another command meanwhile");
     EngineError::new(ErrorKind::Gone, resource, message)
 }
 

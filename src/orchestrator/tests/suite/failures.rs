@@ -328,7 +328,7 @@ async fn what_another_command_takes_away_is_one_failure() {
         bench.engine.lose(&format!("start {name}"), name);
     }
     expect![[r#"
-        error: container `shop-db-1` was removed by another command meanwhile
+        error: cannot start container `shop-db-1`: it was removed by another command meanwhile
           path: services.db
           blocked: shop-web-1
         left: Container shop-worker-1 started

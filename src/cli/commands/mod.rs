@@ -71,6 +71,7 @@ use crate::error::CommandError;
     bin_name = "motet",
     version,
     disable_version_flag = true,
+    args_override_self = true,
     max_term_width = 100,
     arg_required_else_help = true,
     after_long_help = "\

@@ -1,8 +1,10 @@
-//! Tables: columns as wide as their widest cell, readable without colour, never wider than the terminal.
+//! Tables: columns as wide as their widest cell, readable without colour, as narrow as the terminal if that cuts only what is long.
 
 /// Fewest columns of a cell and spaces between two, as Docker's tables have them.
 const NARROWEST: usize = 10;
 const GAP: usize = 3;
+/// No cell is cut below this: ids, names and published ports stay whole, to be copied into the next command.
+const READABLE: usize = 24;
 
 /// Rows below a heading.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +36,8 @@ impl Table {
         }
     }
 
-    /// Returns the lines. Where `width` is too small the widest columns are cut, and what was cut ends in `…`.
+    /// Returns the lines. Where `width` is too small the widest columns are cut, down to what names take, and what was cut
+    /// ends in `…`.
     pub(crate) fn render(&self, width: Option<usize>) -> String {
         let mut widths = self.widths();
         while let Some(limit) = width
@@ -43,7 +46,7 @@ impl Table {
             let Some((widest, length)) = widths.iter().copied().enumerate().max_by_key(|(_, length)| *length) else {
                 break;
             };
-            if length + GAP <= NARROWEST {
+            if length <= READABLE {
                 break;
             }
             widths[widest] = length - 1;
@@ -115,10 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_cuts_the_widest_columns() {
-        let text = table().render(Some(60));
-        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    fn a_narrow_terminal_cuts_the_widest_columns_but_no_name() {
+        let text = table().render(Some(76));
+        assert!(text.lines().all(|line| line.chars().count() <= 76), "{text}");
         assert!(text.contains("shop-web-1") && text.contains('…'), "{text}");
+        let narrow = table().render(Some(40));
+        assert!(narrow.contains("0.0.0.0:5000->5000/tcp"), "{narrow}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ async fn carry_out(
                 && let Some(signal) = engine.uncaught_stop_signal(id).await
             {
                 let text = format!(
-                    "`{subject}` does not catch {signal}, so it was not waited for; with `init: true` the signal would end it"
+                    "`{subject}` does not catch {signal}: it was interrupted or killed, not waited for; with `init: true` the signal would end it"
                 );
                 let _ = events.send(Event::Warning(text));
             }

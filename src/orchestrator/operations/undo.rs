@@ -79,11 +79,11 @@ fn made<'a>(plan: &'a Plan, execution: &Execution) -> Vec<Made<'a>> {
     plan.ids().filter_map(new).map(|(step, new)| judge(plan, execution, step, new)).collect()
 }
 
-/// A container is worth keeping if it started and nobody waited for it in vain, or if what it replaces is gone.
+/// A container is worth keeping if it started, however it went on: its output and what it has written tell why it failed,
+/// and are the user's. So is one whose predecessor is gone.
 fn judge<'a>(plan: &Plan, execution: &Execution, step: StepId, new: &'a NewContainer) -> Made<'a> {
     let this = |container: &ContainerRef| container.source == ContainerSource::Created(step);
     let mut started = false;
-    let mut in_vain = false;
     let mut renamed = new.spec.name == new.final_name;
     let mut removal_done = false;
     for id in plan.ids() {
@@ -92,12 +92,6 @@ fn judge<'a>(plan: &Plan, execution: &Execution, step: StepId, new: &'a NewConta
             && this(container)
         {
             started = done;
-        } else if let Step::Wait(wait) = &plan.step(id).step
-            && wait.containers.iter().any(this)
-            && wait.required
-            && matches!(execution.outcomes.get(&id), Some(crate::execute::Outcome::Failed))
-        {
-            in_vain = true;
         } else if let Step::RenameContainer { container, .. } = &plan.step(id).step
             && this(container)
         {
@@ -106,7 +100,7 @@ fn judge<'a>(plan: &Plan, execution: &Execution, step: StepId, new: &'a NewConta
         }
     }
     let replaces = new.spec.labels.contains_key(identity::REPLACE);
-    let wanted = if replaces { renamed || removal_done } else { started && !in_vain };
+    let wanted = if replaces { renamed || removal_done } else { started };
     Made { step, new, started, wanted }
 }
 

@@ -12,7 +12,7 @@ use crate::keeper::control::Client;
 use crate::keeper::guard::Shared;
 use crate::keeper::joint::Joint;
 use crate::keeper::launch::{self, Ending, Held, Place, Run};
-use crate::keeper::log::LogWriter;
+use crate::keeper::log::{LogWriter, Stream};
 use crate::keeper::machine::{Event, Machine};
 use crate::keeper::probe::{Probe, Progress};
 use crate::keeper::ready::StartFailure;
@@ -78,7 +78,7 @@ enum Source {
     Termination,
     Client(usize),
     Init,
-    Output(usize),
+    Output(Stream),
     Names,
     Proxy,
     Probe,
@@ -227,8 +227,9 @@ impl Keeper<'_> {
             }
             // One who reads too slowly holds up the program, as a terminal does.
             if self.joints.iter().all(Joint::has_room) {
-                for (index, fd) in run.streams.fds().enumerate() {
-                    add(Source::Output(index), fd, PollFlags::IN);
+                // The last one first, since the order is turned round below: of two that wait, stdout was mostly written first.
+                for (stream, fd) in run.streams.fds().rev() {
+                    add(Source::Output(stream), fd, PollFlags::IN);
                 }
             }
             for (fd, events) in run.names.iter().flat_map(|names| names.poll_fds()) {
@@ -274,9 +275,9 @@ impl Keeper<'_> {
             }
             Source::Client(index) => self.on_client(index),
             Source::Init => self.on_exit(),
-            Source::Output(index) => {
+            Source::Output(stream) => {
                 if let Some(run) = &mut self.run {
-                    let result = run.streams.pump(index, &mut self.log, &mut self.joints).map(|_| ());
+                    let result = run.streams.pump(stream, &mut self.log, &mut self.joints).map(|_| ());
                     self.check_log(result);
                 }
             }

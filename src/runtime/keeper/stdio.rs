@@ -146,22 +146,23 @@ impl Streams {
     }
 
     /// Returns what to wait for.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.outputs.iter().map(|(_, file)| file.as_fd())
+    pub fn fds(&self) -> impl DoubleEndedIterator<Item = (Stream, BorrowedFd<'_>)> {
+        self.outputs.iter().map(|(stream, file)| (*stream, file.as_fd()))
     }
 
-    /// Moves what output `index` holds into the log and to those attached; an output that has ended is let go.
+    /// Moves what an output holds into the log and to those attached; an output that has ended is let go.
     ///
     /// At most one block: whoever floods one stream must not starve the rest.
-    pub fn pump(&mut self, index: usize, log: &mut LogWriter, joints: &mut [Joint]) -> io::Result<Pumped> {
-        let (stream, file) = &mut self.outputs[index];
-        match log.receive(*stream, file.as_fd(), !self.terminal) {
+    pub fn pump(&mut self, stream: Stream, log: &mut LogWriter, joints: &mut [Joint]) -> io::Result<Pumped> {
+        let Some(index) = self.outputs.iter().position(|(open, _)| *open == stream) else { return Ok(Pumped::Nothing) };
+        let file = &mut self.outputs[index].1;
+        match log.receive(stream, file.as_fd(), !self.terminal) {
             Ok(length) if length > 0 => {
-                let waiting = log.waiting(*stream);
+                let waiting = log.waiting(stream);
                 for joint in joints {
-                    joint.send(*stream, &waiting[waiting.len().saturating_sub(length)..]);
+                    joint.send(stream, &waiting[waiting.len().saturating_sub(length)..]);
                 }
-                log.write_lines(*stream, now()).map(|()| Pumped::Some)
+                log.write_lines(stream, now()).map(|()| Pumped::Some)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 Ok(Pumped::Nothing)
@@ -171,13 +172,12 @@ impl Streams {
                 let mut block = [0; BLOCK];
                 let length = file.read(&mut block).unwrap_or(0);
                 for joint in joints {
-                    joint.send(*stream, &block[..length]);
+                    joint.send(stream, &block[..length]);
                 }
                 Err(error)
             }
             // A terminal that its last program has closed is an error (EIO), not an end.
             Ok(_) | Err(_) => {
-                let stream = *stream;
                 self.outputs.remove(index);
                 log.end(stream, now()).map(|()| Pumped::End)
             }
@@ -187,8 +187,8 @@ impl Streams {
     /// Reads all that is left of a program that has ended, even where a stray process holds the streams open.
     pub fn drain(&mut self, log: &mut LogWriter, joints: &mut [Joint]) -> io::Result<()> {
         let mut result = Ok(());
-        while !self.outputs.is_empty() {
-            match self.pump(0, log, joints) {
+        while let Some((stream, _)) = self.outputs.first() {
+            match self.pump(*stream, log, joints) {
                 Ok(Pumped::Some | Pumped::End) => {}
                 Ok(Pumped::Nothing) => {
                     let (stream, _) = self.outputs.remove(0);

@@ -1,5 +1,6 @@
 //! The flags of `up`, and its two ways: attached, and detached.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orchestrator::operations::up::{UpOptions, UpReport, up};
@@ -9,7 +10,7 @@ use crate::args::moment::parse_grace;
 use crate::commands::up::attached::{self, Ending};
 use crate::commands::up::choice::Making;
 use crate::commands::{host_files, plan, services, watch};
-use crate::error::{CommandError, LoadedProject};
+use crate::error::{CommandError, Kind, LoadedProject};
 use crate::print::logs::LogDress;
 
 /// Create and start the services
@@ -97,6 +98,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let loaded = app.load(&args.services, Warnings::Shown)?;
+    if loaded.project.services.is_empty() && !app.settings.all_resources {
+        return Err(no_service(&loaded));
+    }
     let named = args.attach.iter().chain(&args.no_attach).chain(&args.exit_code_from);
     services::check(&named.cloned().collect::<Vec<_>>(), &loaded.project)?;
     let mut options = UpOptions {
@@ -163,4 +167,16 @@ pub(crate) fn print_urls(app: &App, report: &UpReport) {
     for url in &report.urls {
         app.printer.note(&format!(" {:<width$}  {}", url.service, url.url));
     }
+}
+
+/// Says why there is nothing to bring up.
+fn no_service(loaded: &LoadedProject) -> CommandError {
+    let error = CommandError::new(Kind::Failed, "no service selected");
+    let waiting = loaded.project.disabled_services.values().flat_map(|service| &service.profiles);
+    let profiles: BTreeSet<&str> = waiting.map(String::as_str).collect();
+    if profiles.is_empty() {
+        return error.hint("the Compose file has no services");
+    }
+    let profiles: Vec<String> = profiles.iter().map(|profile| format!("`--profile {profile}`")).collect();
+    error.hint(format!("each service waits for a profile: {}", profiles.join(", ")))
 }

@@ -21,7 +21,7 @@ async fn failure_with(bench: &Bench, project: &compose::Project, options: &UpOpt
 }
 
 #[tokio::test]
-async fn an_unhealthy_dependency_shows_its_probe_and_leaves_nothing() {
+async fn an_unhealthy_dependency_shows_its_probe_and_stays_to_be_looked_at() {
     let db = checked(with_volume(service("db", "postgres:17"), "data", "/data"));
     let project = project([db, after(service("web", "app:1"), "db", Condition::Healthy)]);
     let bench = Bench::new(&project);
@@ -34,9 +34,14 @@ async fn an_unhealthy_dependency_shows_its_probe_and_leaves_nothing() {
           output:   cannot connect to 5432
           output: last lines of shop-db-1:
           output:   hello from shop-db-1
+        left: Container shop-db-1 started
+        left: Network shop_default 
+        left: Volume shop_data 
     "#]].assert_eq(&failure(&bench, &project).await);
     bench.state(expect![[r#"
-        nothing
+        container shop-db-1 running
+        network shop_default
+        volume shop_data
     "#]]);
 }
 
@@ -55,10 +60,12 @@ async fn a_dependency_that_ended_tells_its_code_and_meaning() {
           blocked: shop-web-1
           output: last lines of shop-db-1:
           output:   hello from shop-db-1
+        left: Container shop-db-1 started
         left: Container shop-other-1 started
         left: Network shop_default 
     "#]].assert_eq(&failure(&bench, &project).await);
     bench.state(expect![[r#"
+        container shop-db-1 exited 137
         container shop-other-1 running
         network shop_default
     "#]]);
@@ -86,6 +93,8 @@ async fn a_one_shot_lets_its_dependants_start_only_with_code_zero() {
           blocked: shop-web-1
           output: last lines of shop-migrate-1:
           output:   hello from shop-migrate-1
+        left: Container shop-migrate-1 started
+        left: Network shop_default 
     "#]]
     .assert_eq(&failure(&bench, &project).await);
 }
@@ -100,6 +109,8 @@ async fn a_dependency_without_a_health_check_is_said_to_have_none() {
           blocked: shop-web-1
           output: last lines of shop-db-1:
           output:   hello from shop-db-1
+        left: Container shop-db-1 started
+        left: Network shop_default 
     "#]].assert_eq(&failure(&bench, &project).await);
 }
 

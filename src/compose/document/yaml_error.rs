@@ -15,8 +15,12 @@ mod quotes;
 /// Returns the diagnostic for a file that is not YAML.
 pub fn describe(error: &ScanError, text: &str, file: FileId) -> Diagnostic {
     let place = Place::new(text, file, error.marker().byte_offset().unwrap_or(text.len()).min(text.len()));
-    if let Some(tab) = place.line.find('\t').filter(|tab| *tab < place.indent()) {
-        let tab = place.line_start + tab;
+    if let Some(tab) = place.tab().or_else(|| {
+        // The value before it was read on to the next line.
+        let next = text[place.line_start..].find('\n').map(|end| place.line_start + end + 1);
+        next.filter(|_| *error.kind() == ErrorKind::TabInPlainScalar)
+            .and_then(|next| Place::new(text, file, next).tab())
+    }) {
         return Diagnostic::error(101, "a tab indents this line, and YAML allows only spaces")
             .at(place.span(tab, tab + 1))
             .label("a tab")

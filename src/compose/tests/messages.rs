@@ -156,6 +156,7 @@ const NOT_YAML: &[&str] = &[
     "services:\n  web:\n    image: a\n   ports: []\n",
     "- a\nb: c\n",
     "a b\nc d: e\n",
+    "services:\n  web:\n    image: a\n\tcommand: b\n",
 ];
 
 #[test]

@@ -41,6 +41,11 @@ impl<'t> Place<'t> {
         self.line.len() - self.line.trim_start().len()
     }
 
+    /// The first tab before what the line says.
+    pub fn tab(&self) -> Option<usize> {
+        self.line.find('\t').filter(|tab| *tab < self.indent()).map(|tab| self.line_start + tab)
+    }
+
     /// The line, if it says something.
     pub fn own(&self) -> Line<'t> {
         Line { start: self.line_start + self.indent(), indent: self.indent(), content: self.line.trim() }

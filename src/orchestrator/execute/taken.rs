@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::engine::container::{ContainerId, NetworkMode};
+use crate::engine::container::NetworkMode;
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::event::Failure;
 use crate::execute::perform::{Product, Task};
@@ -12,35 +12,29 @@ use crate::plan::Step;
 
 /// Judges a step that did not find what it needs.
 pub(crate) async fn judge(engine: &Arc<dyn Engine>, task: &Task, error: EngineError) -> Result<Product, EngineError> {
-    let name = task.step.subject().1;
-    let is_gone = match &task.container {
-        Some(id) => gone(engine, id).await,
-        None => false,
+    let container = format!("container `{}`", task.step.subject().1);
+    let found = match &task.container {
+        Some(id) => Some(engine.inspect_container(&id.0).await),
+        None => None,
     };
-    let container = format!("container `{name}`");
-    match &task.step {
-        Step::StopContainer { .. } | Step::KillContainer { .. } | Step::RemoveContainer { .. } if is_gone => {
-            Ok(Product::Nothing)
-        }
-        Step::StartContainer { .. } if is_gone => Err(taken(&format!("start {container}"), &container, "it")),
-        _ if is_gone => Err(taken(&format!("go on with {container}"), &container, "it")),
-        Step::CreateContainer(new) => {
-            let NetworkMode::Networks(endpoints) = &new.spec.network else { return Err(error) };
-            let networks = endpoints.iter().map(|endpoint| endpoint.network.clone()).collect();
-            Err(network(engine, networks, &format!("create {container}")).await.unwrap_or(error))
-        }
-        Step::StartContainer { .. } => {
-            let Some(id) = &task.container else { return Err(error) };
-            let Ok(found) = engine.inspect_container(&id.0).await else { return Err(error) };
-            let networks = found.networks.into_keys().collect();
-            Err(network(engine, networks, &format!("start {container}")).await.unwrap_or(error))
-        }
-        _ => Err(error),
+    if matches!(&found, Some(Err(missing)) if missing.kind == ErrorKind::NotFound) {
+        return match &task.step {
+            Step::StopContainer { .. } | Step::KillContainer { .. } | Step::RemoveContainer { .. } => {
+                Ok(Product::Nothing)
+            }
+            Step::StartContainer { .. } => Err(taken(&format!("start {container}"), &container, "it")),
+            _ => Err(taken(&format!("go on with {container}"), &container, "it")),
+        };
     }
-}
-
-async fn gone(engine: &Arc<dyn Engine>, id: &ContainerId) -> bool {
-    engine.inspect_container(&id.0).await.is_err_and(|error| error.kind == ErrorKind::NotFound)
+    let (act, networks): (&str, Vec<String>) = match (&task.step, found) {
+        (Step::CreateContainer(new), _) => match &new.spec.network {
+            NetworkMode::Networks(endpoints) => ("create", endpoints.iter().map(|one| one.network.clone()).collect()),
+            NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => return Err(error),
+        },
+        (Step::StartContainer { .. }, Some(Ok(found))) => ("start", found.networks.into_keys().collect()),
+        _ => return Err(error),
+    };
+    Err(network(engine, networks, &format!("{act} {container}")).await.unwrap_or(error))
 }
 
 /// Returns the error for the first of these networks that is gone.

@@ -16,13 +16,15 @@ pub(crate) fn hidden(_: &[OsString]) -> Option<i32> {
 /// What memory comes in is this system's affair.
 pub(crate) fn expect_memory(_: usize) {}
 
+const HINDRANCE: &str = "containers of our own need Linux, and this system is another";
+
 /// Says why the embedded runtime can't work here.
 pub(crate) fn hindrance() -> Option<&'static str> {
-    Some("containers of our own need Linux")
+    Some(HINDRANCE)
 }
 
 /// Refuses: the embedded runtime is not part of this program.
 pub(crate) fn embedded(_: &Settings, _: &Environment) -> Result<Arc<dyn Engine>, CommandError> {
-    Err(CommandError::new(Kind::Environment, "containers of our own need Linux, and this system is another")
+    Err(CommandError::new(Kind::Environment, HINDRANCE)
         .hint("start a Docker Engine and use it: `--engine docker`, or `DOCKER_HOST` for one elsewhere"))
 }

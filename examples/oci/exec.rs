@@ -157,6 +157,7 @@ fn target(state: &State, config: &Config, process: &Process) -> Result<Target, F
             Some(profile) => SeccompRecord::Profile(profile.to_string()),
             None => SeccompRecord::Unconfined,
         },
+        apparmor: sandbox::profile(process),
         no_new_privileges: process.no_new_privileges,
         group: Some(Group::open(&state.group)),
         env: Vec::new(),

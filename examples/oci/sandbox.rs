@@ -50,6 +50,7 @@ pub(crate) fn of(config: &Config, bundle: &Path, mount_point: PathBuf) -> Result
             Some(profile) => SeccompRecord::Profile(profile.to_string()),
             None => SeccompRecord::Unconfined,
         },
+        apparmor: profile(process),
         no_new_privileges: process.no_new_privileges,
         capability_sets: Some(sets),
         masks: Masks::These { hidden: linux.masked_paths.clone(), read_only: linux.readonly_paths.clone() },
@@ -63,6 +64,11 @@ pub(crate) fn of(config: &Config, bundle: &Path, mount_point: PathBuf) -> Result
         shared_memory_of: None,
         cgroup: None,
     })
+}
+
+/// The AppArmor profile of a process; the kernel says so where it has none of that name.
+pub(crate) fn profile(process: &Process) -> Option<String> {
+    process.apparmor_profile.clone().filter(|name| !name.is_empty() && name != "unconfined")
 }
 
 /// What is asked for and can't be had must not be dropped without a word.
@@ -87,7 +93,6 @@ fn refuse(config: &Config) -> Result<(), Failure> {
         (resources.network.is_some(), "linux.resources.network"),
         (resources.rdma.is_some_and(|rdma| !rdma.is_empty()), "linux.resources.rdma"),
         (resources.unified.is_some_and(|unified| !unified.is_empty()), "linux.resources.unified"),
-        (process.is_some_and(|process| !empty(&process.apparmor_profile)), "process.apparmorProfile"),
         (process.is_some_and(|process| !empty(&process.selinux_label)), "process.selinuxLabel"),
         (process.is_some_and(|process| process.scheduler.is_some()), "process.scheduler"),
         (process.is_some_and(|process| process.io_priority.is_some()), "process.ioPriority"),

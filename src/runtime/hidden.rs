@@ -101,6 +101,7 @@ fn run_order(file: &mut File) -> Result<i32, ExecFailure> {
         capabilities: order.capabilities,
         capability_sets: None,
         seccomp: order.seccomp.clone(),
+        apparmor: order.apparmor.clone(),
         no_new_privileges: order.no_new_privileges,
         group: Some(exec::group(&order)),
         env: order.env.clone(),

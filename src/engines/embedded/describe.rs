@@ -9,9 +9,10 @@ use runtime::container::list::{self, Container};
 use runtime::container::signal;
 use runtime::image::config::ContainerConfig;
 use runtime::image::store;
+use runtime::sandbox::apparmor;
 use runtime::state::container::{
-    ContainerRecord, HealthRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord, PortRecord,
-    RestartRecord, Status, StatusRecord,
+    AppArmorRecord, ContainerRecord, HealthRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord,
+    PortRecord, RestartRecord, SeccompRecord, SecurityRecord, Status, StatusRecord,
 };
 use runtime::state::network::{EndpointRecord, NetworkRecord};
 use runtime::state::volume::VolumeRecord;
@@ -50,7 +51,7 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": apparmor(&record.security),
         "ExecIDs": null,
         "HostConfig": host_config(record, networks),
         "GraphDriver": { "Name": "overlay2", "Data": { "UpperDir": bundle.upper(), "WorkDir": bundle.work(), "MergedDir": bundle.root() } },
@@ -58,6 +59,39 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
         "Config": config(record, &image),
         "NetworkSettings": network_settings(&container, networks),
     }))
+}
+
+/// The profile of a container, as Docker names it: nothing where the kernel has none.
+fn apparmor(security: &SecurityRecord) -> &str {
+    match &security.apparmor {
+        AppArmorRecord::Profile(name) => name,
+        AppArmorRecord::Unconfined => "unconfined",
+        AppArmorRecord::Default if security.privileged => "unconfined",
+        AppArmorRecord::Default if apparmor::is_available() => apparmor::DEFAULT,
+        AppArmorRecord::Default => "",
+    }
+}
+
+/// The options other than the usual ones, as they are asked for; `null` where there are none.
+fn security_options(security: &SecurityRecord) -> Value {
+    let mut options = Vec::new();
+    if security.no_new_privileges {
+        options.push("no-new-privileges".to_owned());
+    }
+    match &security.seccomp {
+        SeccompRecord::Default => {}
+        SeccompRecord::Unconfined => options.push("seccomp=unconfined".to_owned()),
+        SeccompRecord::Profile(text) => options.push(format!("seccomp={text}")),
+    }
+    match &security.apparmor {
+        AppArmorRecord::Default => {}
+        AppArmorRecord::Unconfined => options.push("apparmor=unconfined".to_owned()),
+        AppArmorRecord::Profile(name) => options.push(format!("apparmor={name}")),
+    }
+    if security.unmasked {
+        options.push("systempaths=unconfined".to_owned());
+    }
+    if options.is_empty() { Value::Null } else { json!(options) }
 }
 
 fn state(status: &StatusRecord) -> Value {
@@ -197,7 +231,7 @@ fn host_config(record: &ContainerRecord, networks: &Networks) -> Value {
         "Privileged": security.privileged,
         "PublishAllPorts": false,
         "ReadonlyRootfs": security.read_only,
-        "SecurityOpt": if security.no_new_privileges { json!(["no-new-privileges"]) } else { Value::Null },
+        "SecurityOpt": security_options(security),
         "UTSMode": namespace(&record.namespaces.uts, ""),
         "UsernsMode": "",
     });

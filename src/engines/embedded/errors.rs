@@ -32,6 +32,7 @@ use runtime::network::ports::PortConflict;
 use runtime::network::{AttachError, NetworkError};
 use runtime::registry::error::PullError;
 use runtime::registry::push::PushError;
+use runtime::snapshot::quota::QuotaError;
 use runtime::state::record::RecordError;
 use runtime::volume::VolumeError;
 use runtime::{OpenError, Runtime};
@@ -111,7 +112,7 @@ pub(crate) fn create(name: &str, source: &CreateError) -> EngineError {
     let kind = match source {
         CreateError::NameTaken { .. } | CreateError::Attach(AttachError::Address { .. }) => ErrorKind::Conflict,
         CreateError::NoImage { .. } | CreateError::NoSource { .. } => ErrorKind::NotFound,
-        CreateError::Unsupported { .. } => ErrorKind::Unsupported,
+        CreateError::Unsupported { .. } | CreateError::Quota(QuotaError::Unsupported { .. }) => ErrorKind::Unsupported,
         CreateError::Store(source) => store_kind(source),
         CreateError::Find(source) => find_kind(source),
         CreateError::Volume(source) => volume_kind(source),
@@ -124,6 +125,7 @@ pub(crate) fn create(name: &str, source: &CreateError) -> EngineError {
         | CreateError::Capability(_)
         | CreateError::Attach(AttachError::Record(_) | AttachError::Kernel { .. })
         | CreateError::Record(_)
+        | CreateError::Quota(QuotaError::Io { .. })
         | CreateError::Io { .. } => ErrorKind::Failed,
     };
     error(kind, container(name), "create", source)
@@ -195,7 +197,7 @@ pub(crate) fn exec(name: &str, source: &ExecError) -> EngineError {
         ExecError::NotRunning { .. } | ExecError::Paused { .. } => {
             error(ErrorKind::Conflict, container(name), "", source)
         }
-        ExecError::Capability(_) | ExecError::Program { .. } | ExecError::Io { .. } => {
+        ExecError::Capability(_) | ExecError::AppArmor(_) | ExecError::Program { .. } | ExecError::Io { .. } => {
             error(ErrorKind::Failed, container(name), "run a program in", source)
         }
     }

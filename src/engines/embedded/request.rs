@@ -12,9 +12,10 @@ use runtime::container::request::{
     ContainerRequest, FileContent as Content, FileRequest, HealthcheckRequest, MountRequest, MountSourceRequest,
     NetworkModeRequest, VolumesFrom,
 };
+use runtime::sandbox::apparmor;
 use runtime::state::container::{
-    BlockRecord, DeviceRecord, EndpointRequest, LimitsRecord, LogRecord, PortRecord, Protocol, RestartRecord,
-    SeccompRecord, SecurityRecord,
+    AppArmorRecord, BlockRecord, DeviceRecord, EndpointRequest, LimitsRecord, LogRecord, PortRecord, Protocol,
+    RestartRecord, SeccompRecord, SecurityRecord,
 };
 
 use crate::embedded::{cdi, errors};
@@ -52,7 +53,7 @@ fn links(network: &NetworkMode) -> Vec<(String, String)> {
 pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineError> {
     let refuse = Refusal { act: "create", name: &spec.name };
     check(spec, &refuse)?;
-    let limits = limits(&spec.limits, spec);
+    let limits = LimitsRecord { storage: storage(spec, &refuse)?, ..limits(&spec.limits, spec) };
     for name in cgroup::limits::without_effect(&limits) {
         tracing::warn!("`{name}` of {} has no effect on this host", errors::container(&spec.name));
     }
@@ -126,12 +127,19 @@ fn refuse_the_impossible(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<(
     if let Some(other) = spec.runtime.as_deref().filter(|name| !RUNTIMES.contains(name)) {
         return Err(refuse.because(format_args!("there is no runtime `{other}`: the embedded one is the only one")));
     }
-    if !spec.storage_opt.is_empty() {
-        return Err(refuse.because(
-            "`storage_opt` needs a file system with project quotas for containers, and the embedded runtime sets none",
-        ));
+    storage(spec, refuse).map(drop)
+}
+
+/// Bytes that may be written to the root: `storage_opt: {size: 10G}`, the one option that Docker has on an overlay.
+fn storage(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<Option<u64>, EngineError> {
+    if let Some(other) = spec.storage_opt.keys().find(|key| *key != "size") {
+        return Err(refuse.because(format_args!("there is no `storage_opt: {other}`, only `size`")));
     }
-    Ok(())
+    let Some(text) = spec.storage_opt.get("size") else { return Ok(None) };
+    match size(text) {
+        Some(bytes @ Some(1..)) => Ok(bytes),
+        _ => Err(refuse.because(format_args!("`storage_opt: size={text}` is no size, such as `10G`"))),
+    }
 }
 
 fn restart(policy: RestartPolicy) -> RestartRecord {
@@ -328,10 +336,16 @@ fn security(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<SecurityRecord
             ("seccomp", "builtin") => {}
             ("seccomp", profile) => security.seccomp = SeccompRecord::Profile(seccomp(profile, refuse)?),
             ("systempaths", "unconfined") => security.unmasked = true,
-            // Without such a module there is nothing to confine or to label, and the image runs all the same.
-            ("apparmor" | "label", _) => {
-                tracing::warn!("`security_opt: {option}` has no effect: no such module is used")
+            ("apparmor", "unconfined") => security.apparmor = AppArmorRecord::Unconfined,
+            ("apparmor", profile) if !profile.is_empty() => {
+                if !apparmor::is_available() {
+                    tracing::warn!("`security_opt: {option}` has no effect: the kernel has no AppArmor at work");
+                }
+                security.apparmor = AppArmorRecord::Profile(profile.to_owned());
             }
+            ("label", "disable") => {}
+            // As with a Docker Engine that was not told to use SELinux: nothing is labelled, and the image runs all the same.
+            ("label", _) => tracing::warn!("`security_opt: {option}` has no effect: containers get no SELinux labels"),
             _ => return Err(refuse.because(format_args!("there is no `security_opt: {option}`"))),
         }
     }
@@ -370,6 +384,7 @@ fn limits(limits: &Limits, spec: &ContainerSpec) -> LimitsRecord {
             write_operations: limits.block.device_write_iops.clone(),
         },
         oom_kill_disable: spec.oom_kill_disable,
+        storage: None,
         parent: spec.cgroup_parent.clone(),
     }
 }

@@ -15,8 +15,9 @@ use crate::build::view::{View, is_opaque};
 use crate::build::{epoch, host_ca, same};
 use crate::image::digest::Digest;
 use crate::image::staging::{self, Staging};
+use crate::sandbox::apparmor;
 use crate::snapshot::diff;
-use crate::state::container::ProcessRecord;
+use crate::state::container::{AppArmorRecord, ProcessRecord};
 use crate::sys::self_exe;
 
 /// Lines of output that an error shows.
@@ -60,7 +61,9 @@ pub struct RunStep<'a> {
 pub fn run(rt: &Runtime, step: RunStep<'_>, line: &mut dyn FnMut(&str)) -> Result<Digest, Reason> {
     let io = |source| Reason::Io { act: "prepare the step".to_owned(), source };
     let staged = staging::create(rt).map_err(io)?;
-    let order = prepare(&staged, &step).map_err(io)?;
+    let profile = apparmor::profile(&rt.layout, &AppArmorRecord::Default, step.privileged)
+        .map_err(|error| io(io::Error::other(error)))?;
+    let order = StepOrder { apparmor: profile, ..prepare(&staged, &step).map_err(io)? };
     let targets = targets(&order);
     let stubs = stubs(step.view, &targets).map_err(io)?;
     let upper = order.upper.clone();
@@ -126,6 +129,7 @@ fn prepare(staged: &Staging, step: &RunStep<'_>) -> io::Result<StepOrder> {
         shm_size: step.shm_size,
         host_name: step.host_name.clone(),
         privileged: step.privileged,
+        apparmor: None,
         ulimits: step.ulimits.clone(),
         memory: step.memory,
     })

@@ -46,6 +46,8 @@ pub struct StepOrder {
     pub host_name: String,
     /// All capabilities, no filter, nothing masked.
     pub privileged: bool,
+    /// The AppArmor profile that it runs under.
+    pub apparmor: Option<String>,
     /// Soft and hard limits by name.
     pub ulimits: BTreeMap<String, (i64, i64)>,
     /// Bytes of memory that it may use.
@@ -174,6 +176,7 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
         privileged: order.privileged,
         capabilities: capabilities::resolve(&[], &[], order.privileged).expect("nothing is asked for by name"),
         seccomp: if order.privileged { SeccompRecord::Unconfined } else { SeccompRecord::Default },
+        apparmor: order.apparmor,
         no_new_privileges: false,
         capability_sets: None,
         masks: if order.privileged { Masks::None } else { Masks::Usual },

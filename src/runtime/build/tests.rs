@@ -284,6 +284,7 @@ fn a_step_dies_with_its_builder() {
         shm_size: 1 << 20,
         host_name: "box".to_owned(),
         privileged: false,
+        apparmor: None,
         ulimits: BTreeMap::new(),
         memory: None,
     };

@@ -14,10 +14,11 @@ use crate::container::request::{
     ContainerRequest, FileContent, FileRequest, MountRequest, MountSourceRequest, NetworkModeRequest, VolumesFrom,
 };
 use crate::container::signal::{self, UnknownSignal};
-use crate::container::{names, repair};
+use crate::container::{names, remove, repair};
 use crate::image::store::{self, Image, StoreError};
 use crate::network::{self, AttachError, NetworkError, bridge, files};
 use crate::sandbox::capabilities::{self, UnknownCapability};
+use crate::snapshot::quota::{self, QuotaError};
 use crate::state::container::{
     ContainerRecord, EndpointRequest, MountRecord, MountSourceRecord, NamespaceRecord, NamespacesRecord,
     NetworkModeRecord, PortRecord, StatusRecord, VERSION,
@@ -64,6 +65,8 @@ pub enum CreateError {
     #[error(transparent)]
     Attach(#[from] AttachError),
     #[error(transparent)]
+    Quota(#[from] QuotaError),
+    #[error(transparent)]
     Record(#[from] RecordError),
     #[error("cannot {act} `{path}`")]
     Io {
@@ -96,7 +99,7 @@ impl Drop for Unfinished<'_> {
         if self.is_leased {
             let _ = network::release(self.rt, self.id);
         }
-        let _ = std::fs::remove_dir_all(&self.bundle.lib);
+        let _ = remove::remove_bundle(&self.bundle);
         for name in &self.anonymous {
             let _ = volume::remove(self.rt, name);
         }
@@ -116,6 +119,9 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
     let id = new_id()?;
     let mut record = record(rt, request, &image, &id)?;
     let mut unfinished = begin(rt, &id, &request.name)?;
+    if let Some(bytes) = record.limits.storage {
+        quota::limit(&[&unfinished.bundle.upper(), &unfinished.bundle.work()], &id, bytes)?;
+    }
     let bundle = unfinished.bundle.clone();
     for (mount, index) in request.mounts.iter().zip(0..) {
         let made = make_mount(rt, &named(&mut unfinished, mount)?)?;

@@ -16,6 +16,7 @@ use crate::cgroup::group::Group;
 use crate::container::create;
 use crate::container::list::{self, FindError};
 use crate::keeper::spec;
+use crate::sandbox::apparmor::{self, AppArmorError};
 use crate::sandbox::capabilities::{self, UnknownCapability};
 use crate::state::container::{ContainerRecord, ProcessRecord, SeccompRecord, Status};
 use crate::state::layout::Layout;
@@ -57,6 +58,8 @@ pub enum ExecError {
     Paused { name: String },
     #[error(transparent)]
     Capability(#[from] UnknownCapability),
+    #[error(transparent)]
+    AppArmor(#[from] AppArmorError),
     /// The container's program could not be run, with the code a shell would give.
     #[error("{message}")]
     Program { message: String, exit_code: i32 },
@@ -75,6 +78,7 @@ pub struct ExecOrder {
     pub init: ProcessId,
     pub capabilities: u64,
     pub seccomp: SeccompRecord,
+    pub apparmor: Option<String>,
     pub no_new_privileges: bool,
     pub group: String,
     pub env: Vec<String>,
@@ -119,6 +123,7 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
         init,
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         seccomp: security.seccomp.clone(),
+        apparmor: apparmor::profile(&rt.layout, &security.apparmor, security.privileged)?,
         no_new_privileges: security.no_new_privileges,
         group: spec::group_name(&record.id, record.limits.parent.as_deref()),
         env: record.process.env.clone(),

@@ -10,6 +10,7 @@ use crate::container::names;
 use crate::container::repair;
 use crate::container::stop::{self, StopError, StopRequest};
 use crate::network::{self, AttachError};
+use crate::snapshot::quota::Limited;
 use crate::state::container::{ContainerRecord, MountSourceRecord, Status};
 use crate::state::layout::Bundle;
 use crate::state::occurrence;
@@ -113,8 +114,9 @@ fn take_away(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Rem
 }
 
 /// Removes what is left of a container, last of all the lock that others wait for.
-fn remove_bundle(bundle: &Bundle) -> io::Result<()> {
+pub(super) fn remove_bundle(bundle: &Bundle) -> io::Result<()> {
     let lock = bundle.act_lock();
+    let limited = bundle.lib.parent().and_then(|beside| Limited::of(&bundle.upper(), beside));
     for entry in std::fs::read_dir(&bundle.lib)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
@@ -123,7 +125,11 @@ fn remove_bundle(bundle: &Bundle) -> io::Result<()> {
             std::fs::remove_file(entry.path())?;
         }
     }
-    std::fs::remove_dir_all(&bundle.lib)
+    std::fs::remove_dir_all(&bundle.lib)?;
+    if let Some(limited) = limited {
+        limited.lift();
+    }
+    Ok(())
 }
 
 /// Another container may have inherited one: then it stays.

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::Runtime;
 use crate::cgroup::group::Group;
-use crate::container::{names, start};
+use crate::container::{names, remove, start};
 use crate::keeper::ready::Ready;
 use crate::keeper::spec;
 use crate::network::{self, ports};
@@ -145,6 +145,6 @@ pub fn sweep(rt: &Runtime, id: &str) {
         }
         let _ = network::release(rt, id);
         // What can't be removed now is tried again next time.
-        let _ = std::fs::remove_dir_all(&bundle.lib);
+        let _ = remove::remove_bundle(&bundle);
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn begin<'a>(rt: &'a Runtime, id: &str, shared: &'a Shared) -> Result
     let found = shared.store.find(keeper.log.inbox().generation());
     let (run, is_interrupted) = match (found, running(&status.status)) {
         (Some((note, descriptors)), Some(init)) if note.init == init => {
-            (run_of_note(&keeper.record, &note, descriptors), false)
+            (run_of_note(&keeper, &note, descriptors), false)
         }
         // It was being started when the keeper was killed: nobody can tell how far it has come.
         (Some((note, descriptors)), _) if note.init.is_running() => {
@@ -73,7 +73,8 @@ fn end(record: &ContainerRecord, init: Option<OwnedFd>) {
     let _ = launch::group_of(record).kill_all();
 }
 
-fn run_of_note(record: &ContainerRecord, note: &Note, descriptors: Vec<OwnedFd>) -> Option<Run> {
+fn run_of_note(keeper: &Keeper<'_>, note: &Note, descriptors: Vec<OwnedFd>) -> Option<Run> {
+    let record = &keeper.record;
     let mut descriptors = descriptors.into_iter();
     let pidfd = descriptors.next()?;
     let stream = |number: &u8| if *number == 0 { Stream::Stdout } else { Stream::Stderr };
@@ -87,7 +88,7 @@ fn run_of_note(record: &ContainerRecord, note: &Note, descriptors: Vec<OwnedFd>)
         ending: if is_ours { Ending::Told } else { Ending::Seen },
         streams: Streams::of(outputs, input, record.process.tty),
         names: None,
-        target: launch::target(record, note.init).ok()?,
+        target: launch::target(keeper.rt, record, note.init).ok()?,
         oom_kills: note.oom_kills,
     })
 }
@@ -115,7 +116,7 @@ fn run_of_process(keeper: &Keeper<'_>, init: ProcessId) -> Option<Run> {
         ending: Ending::Seen,
         streams: Streams::of(outputs, None, false),
         names: None,
-        target: launch::target(record, init).ok()?,
+        target: launch::target(keeper.rt, record, init).ok()?,
         oom_kills: group.oom_kills(),
     })
 }

@@ -10,16 +10,16 @@ use crate::cgroup::group::{Group, GroupError};
 use crate::keeper::inbox::Inbox;
 use crate::keeper::log::LogWriter;
 use crate::keeper::ready::{FailureKind, StartFailure, sentence};
-use crate::keeper::spec;
+use crate::keeper::spec::{self, SpecError};
 use crate::keeper::stdio::{self, Streams};
 use crate::network::names::server::NameServer;
 use crate::network::ports::{self, PortConflict, Reserved};
 use crate::network::proxy::Proxy;
 use crate::network::{self, files};
 use crate::sandbox::again::Kept;
-use crate::sandbox::capabilities::{self, UnknownCapability};
 use crate::sandbox::join::Target;
 use crate::sandbox::launch::{Born, LaunchError, Prepare};
+use crate::sandbox::{apparmor, capabilities};
 use crate::state::container::{
     ContainerRecord, EndpointRequest, NetworkModeRecord, OpenPortRecord, PortRecord, StatusRecord,
 };
@@ -224,6 +224,7 @@ fn launch_in(
         capabilities: sandbox.capabilities,
         capability_sets: None,
         seccomp: sandbox.seccomp,
+        apparmor: sandbox.apparmor,
         no_new_privileges: sandbox.no_new_privileges,
         group: sandbox.cgroup,
         env: record.process.env.clone(),
@@ -306,13 +307,14 @@ pub fn group_of(record: &ContainerRecord) -> Group {
 }
 
 /// Tells how to enter a container that runs.
-pub fn target(record: &ContainerRecord, init: ProcessId) -> Result<Target, UnknownCapability> {
+pub fn target(rt: &Runtime, record: &ContainerRecord, init: ProcessId) -> Result<Target, SpecError> {
     let security = &record.security;
     Ok(Target {
         init,
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         capability_sets: None,
         seccomp: security.seccomp.clone(),
+        apparmor: apparmor::profile(&rt.layout, &security.apparmor, security.privileged)?,
         no_new_privileges: security.no_new_privileges,
         group: Some(group_of(record)),
         env: record.process.env.clone(),

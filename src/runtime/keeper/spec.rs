@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::Runtime;
 use crate::cgroup::devices::DevicePolicy;
 use crate::cgroup::group::Group;
+use crate::sandbox::apparmor::{self, AppArmorError};
 use crate::sandbox::capabilities::{self, UnknownCapability};
 use crate::sandbox::spec::{Masks, Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
 use crate::state::container::{
@@ -22,6 +23,8 @@ use crate::volume;
 pub enum SpecError {
     #[error(transparent)]
     Capability(#[from] UnknownCapability),
+    #[error(transparent)]
+    AppArmor(#[from] AppArmorError),
     #[error("container `{id}`, whose {namespace} namespace is to be shared, does not run")]
     NotRunning { id: String, namespace: &'static str },
     #[error("cannot use volume `{name}`")]
@@ -72,6 +75,7 @@ pub fn sandbox(rt: &Runtime, record: &ContainerRecord, group: Option<Group>) -> 
         privileged: security.privileged,
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         seccomp: security.seccomp.clone(),
+        apparmor: apparmor::profile(&rt.layout, &security.apparmor, security.privileged)?,
         no_new_privileges: security.no_new_privileges,
         capability_sets: None,
         masks: if security.unmasked || security.privileged { Masks::None } else { Masks::Usual },

@@ -29,6 +29,7 @@ pub enum Step {
     Sysctl,
     Loopback,
     Ready,
+    Confine,
     Rlimit,
     OomScore,
     User,
@@ -44,7 +45,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, so that a number can be made one again.
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 32] = [
         Self::Prepare,
         Self::Clone,
         Self::Namespace,
@@ -65,6 +66,7 @@ impl Step {
         Self::Sysctl,
         Self::Loopback,
         Self::Ready,
+        Self::Confine,
         Self::Rlimit,
         Self::OomScore,
         Self::User,
@@ -106,6 +108,7 @@ impl Step {
             Self::Sysctl => "set the sysctl",
             Self::Loopback => "bring up the loopback link",
             Self::Ready => "finish the preparation",
+            Self::Confine => "enter the AppArmor profile",
             Self::Rlimit => "set the limit",
             Self::OomScore => "set the OOM score",
             Self::User => "find the user",

@@ -11,6 +11,7 @@ use rustix::process::{
 };
 
 use crate::cgroup::group::Group;
+use crate::sandbox::apparmor::Entrance;
 use crate::sandbox::capabilities;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::{Launched, Stdio, filter_for, in_pid_namespace};
@@ -33,6 +34,8 @@ pub struct Target {
     pub capability_sets: Option<CapabilitySets>,
     /// As of the sandbox.
     pub seccomp: SeccompRecord,
+    /// As of the sandbox.
+    pub apparmor: Option<String>,
     /// As of the sandbox.
     pub no_new_privileges: bool,
     /// The sandbox's groups.
@@ -144,6 +147,7 @@ impl Joiner<'_> {
             group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
         }
         self.take_oom_score();
+        Entrance::open(self.target.apparmor.as_deref())?;
         namespace::enter(init, NAMESPACES).map_err(|error| failed(Step::Namespace, error))?;
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let ready = program::prepare(&self.process, Some(&hostname), fd::Missing::Fail)?;

@@ -1,6 +1,7 @@
 //! A contained process: namespaces, cgroup, root and limits around one program.
 
 pub mod again;
+pub mod apparmor;
 pub mod capabilities;
 mod devices;
 mod error;

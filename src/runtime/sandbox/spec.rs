@@ -23,6 +23,8 @@ pub struct SandboxSpec {
     /// Bounding, permitted and effective set of root, one bit a capability number.
     pub capabilities: u64,
     pub seccomp: SeccompRecord,
+    /// The AppArmor profile that its programs enter.
+    pub apparmor: Option<String>,
     pub no_new_privileges: bool,
     /// Sets other than what `capabilities` gives; `None`: that.
     pub capability_sets: Option<CapabilitySets>,

@@ -9,6 +9,7 @@ pub mod gzip;
 pub mod overlay;
 pub mod pack;
 pub mod place;
+pub mod quota;
 mod sparse;
 pub mod unpack;
 pub mod whiteout;

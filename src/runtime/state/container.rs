@@ -221,6 +221,8 @@ pub struct SecurityRecord {
     pub cap_drop: Vec<String>,
     pub no_new_privileges: bool,
     pub seccomp: SeccompRecord,
+    #[serde(default)]
+    pub apparmor: AppArmorRecord,
     /// `security_opt: systempaths=unconfined`: neither masked nor read-only paths.
     pub unmasked: bool,
     pub devices: Vec<DeviceRecord>,
@@ -236,6 +238,17 @@ pub enum SeccompRecord {
     Default,
     Unconfined,
     /// A profile's JSON text, as Docker's.
+    Profile(String),
+}
+
+/// Which AppArmor profile it is under, on a kernel that has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum AppArmorRecord {
+    #[default]
+    Default,
+    Unconfined,
+    /// One that the host has loaded.
     Profile(String),
 }
 
@@ -269,6 +282,9 @@ pub struct LimitsRecord {
     #[serde(default)]
     pub block: BlockRecord,
     pub oom_kill_disable: bool,
+    /// What may be written to the root.
+    #[serde(default)]
+    pub storage: Option<u64>,
     /// Parent group, relative to the hierarchy's root.
     pub parent: Option<String>,
 }

@@ -155,6 +155,11 @@ impl Layout {
         self.run.join("events")
     }
 
+    /// The AppArmor profile that the kernel was given since it started.
+    pub fn apparmor(&self) -> PathBuf {
+        self.run.join("apparmor.json")
+    }
+
     /// All volumes: `volumes/<name>/`.
     pub fn volumes(&self) -> PathBuf {
         self.lib.join("volumes")
@@ -175,7 +180,7 @@ impl Layout {
         self.run.join(format!("hold-{}.lock", name.replace('/', "%2F")))
     }
 
-    /// The lock of a kind of object (`names`, `networks`, `volumes`, `ports`, `store`).
+    /// The lock of a kind of object (`names`, `networks`, `volumes`, `ports`, `store`, `apparmor`).
     pub fn lock(&self, kind: &str) -> PathBuf {
         self.lib.join(format!("{kind}.lock"))
     }

@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod netns;
 pub mod process;
+pub mod quota;
 pub mod self_exe;
 pub mod signal;
 pub mod terminal;

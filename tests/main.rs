@@ -36,6 +36,7 @@ mod scenarios {
     pub mod environment;
     pub mod exec;
     pub mod following;
+    pub mod habits;
     pub mod hooks;
     pub mod images;
     pub mod inside;

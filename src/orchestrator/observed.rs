@@ -27,6 +27,11 @@ impl ObservedContainer {
     pub fn is_up(&self) -> bool {
         self.summary.state.is_up()
     }
+
+    /// Whether its program is frozen.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.summary.state, ContainerState::Paused { .. })
+    }
 }
 
 /// The container of a `pre_start` hook that a run has left: it was killed.

@@ -176,7 +176,7 @@ fn a_failed_step_opens_a_shell_in_what_there_was_before() {
     assert!(outcome.stderr.contains("Dockerfile:5"), "{}", outcome.stderr);
     assert_eq!(host.motet(&["image", "ls", "-aq"]).success().stdout, before);
     assert_eq!(host.motet(&["container", "ls", "-aq"]).success().stdout, "");
-    host.motet(&["network", "rm", "bridge"]);
+    host.motet(&["network", "prune", "-f"]);
 }
 
 #[test]

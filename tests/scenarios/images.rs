@@ -62,7 +62,10 @@ fn an_imported_file_system_takes_changes_and_prune_frees_what_df_shows() {
         rows.lines().find(|row| row.starts_with(kind)).unwrap().to_owned()
     };
     assert_eq!(shown("Images"), "Images|1|100kB");
-    host.motet(&["image", "prune"]).failure().names(&["--force"]);
+    // Nobody says yes.
+    let asked = host.motet(&["image", "prune"]).success().stdout;
+    let question = "WARNING! This will remove all dangling images.\nAre you sure you want to continue? [y/N] ";
+    assert_eq!(asked, question);
     host.motet(&["image", "prune", "-f"]).success();
     assert_eq!(shown("Images"), "Images|1|100kB");
     let pruned = host.motet(&["image", "prune", "-af"]).success().stdout;

@@ -29,7 +29,9 @@ volumes: { data: { external: true, name: NAME } }
     host.write("compose.yaml", &file.replace("NAME", "motet-external-2"));
     host.does("up -d").success();
     assert_ne!(host.container("switched-web-1")["ID"], first);
-    assert!(host.container("switched-web-1")["Mounts"].as_str().unwrap().contains("motet-external-2"));
+    assert!(host.container("switched-web-1")["Mounts"].as_str().unwrap().contains("motet-external"));
+    let look = ["container", "inspect", "-f", "{{json .Mounts}}", "switched-web-1"];
+    assert!(host.motet(&look).success().stdout.contains("\"motet-external-2\""));
     host.does("down -v").success();
     host.does("volume rm motet-external-1 motet-external-2").success();
     host.must_be_clean();

@@ -279,7 +279,7 @@ impl Drop for Host {
         // The network of containers outside of any project stays where it was first wanted, as Docker's does.
         if self.root.join("lib").exists() {
             let _ = self.command(&["container", "prune", "-f"]).output();
-            let _ = self.command(&["network", "rm", "bridge"]).output();
+            let _ = self.command(&["network", "prune", "-f"]).output();
         }
         leaks::force_away(&self.root);
         if let Some(ending) = ending {

@@ -159,6 +159,10 @@ impl Engine for DryRun {
         Ok(())
     }
 
+    async fn let_go_of_networks(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn list_volumes(&self, labels: &[String]) -> Result<Vec<VolumeSummary>, EngineError> {
         self.0.list_volumes(labels).await
     }

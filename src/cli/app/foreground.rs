@@ -130,7 +130,7 @@ async fn next_end(states: &mut Receiver<ContainerState>) -> i32 {
             ContainerState::Removed => return 0,
             ContainerState::Created
             | ContainerState::Running { .. }
-            | ContainerState::Paused
+            | ContainerState::Paused { .. }
             | ContainerState::Restarting { .. } => {}
         }
     }

@@ -211,7 +211,7 @@ async fn run_to_end(engine: &Arc<dyn Engine>, image: &str, id: &ContainerId) -> 
             Some(
                 ContainerState::Created
                 | ContainerState::Running { .. }
-                | ContainerState::Paused
+                | ContainerState::Paused { .. }
                 | ContainerState::Restarting { .. },
             ) => {}
         }

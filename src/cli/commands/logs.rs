@@ -187,7 +187,7 @@ fn replica_of(container: ContainerSummary, scope: &Scope) -> Option<Replica> {
 /// Says whether more may come from a container in this state.
 fn is_going_on(state: &ContainerState) -> bool {
     match state {
-        ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting { .. } => true,
+        ContainerState::Running { .. } | ContainerState::Paused { .. } | ContainerState::Restarting { .. } => true,
         ContainerState::Created
         | ContainerState::Exited { .. }
         | ContainerState::Dead { .. }

@@ -1,8 +1,10 @@
 //! `network`: networks by name, outside of any project.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Subcommand;
+use orchestrator::engine::Engine;
 use orchestrator::engine::container::Endpoint;
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::network::{AddressPool, NetworkSpec, NetworkSummary};
@@ -10,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::variables::labels;
+use crate::commands::acts::pruning::{Filter, is_confirmed, report};
 use crate::commands::acts::rows::{JsonShape, print};
 use crate::commands::acts::several::{describe_each, remove_each};
-use crate::commands::container::acts::confirm;
 use crate::error::{CommandError, Kind};
 use crate::print::template::Format;
 
@@ -40,7 +42,7 @@ enum Verb {
     Connect(ConnectArgs),
     /// Take a container off a network
     Disconnect(DisconnectArgs),
-    /// Remove every network that no container is on
+    /// Remove every network that no running container is on
     Prune(PruneArgs),
 }
 
@@ -207,7 +209,7 @@ struct PruneArgs {
     #[arg(short, long)]
     force: bool,
 
-    /// Only those: `label=KEY[=VALUE]`
+    /// Only those: `until=24h`, `label=KEY[=VALUE]`, `label!=KEY[=VALUE]`
     #[arg(long, value_name = "FILTER")]
     filter: Vec<String>,
 }
@@ -259,7 +261,8 @@ async fn list(args: &ListArgs, app: &App) -> Result<(), CommandError> {
 
 async fn create(args: CreateArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
-    if engine.inspect_network(&args.name).await?.is_some() {
+    if !matches!(args.name.as_str(), "bridge" | "host" | "none") && engine.inspect_network(&args.name).await?.is_some()
+    {
         let message = format!("there is a network `{}` already", args.name);
         return Err(CommandError::new(Kind::Conflict, message));
     }
@@ -324,19 +327,35 @@ async fn connect(args: ConnectArgs, app: &App) -> Result<(), CommandError> {
 }
 
 async fn prune(args: &PruneArgs, app: &App) -> Result<(), CommandError> {
-    confirm(app, args.force, "every network that no container is on is removed")?;
-    let engine = app.engine()?;
+    let filter = Filter::parse(&args.filter)?;
+    let warning = "WARNING! This will remove all custom networks not used by at least one container.";
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, warning) {
+        return Ok(());
+    }
+    let gone = prune_networks(&app.engine()?, app, &filter).await?;
+    report(app, "Networks", &gone);
+    Ok(())
+}
+
+/// Removes the networks that no running container is on, and returns their names.
+pub(crate) async fn prune_networks(
+    engine: &Arc<dyn Engine>,
+    app: &App,
+    filter: &Filter,
+) -> Result<Vec<String>, CommandError> {
+    let mut gone = Vec::new();
     for network in engine.list_networks(&[]).await? {
-        let wanted = args
-            .filter
-            .iter()
-            .all(|filter| filter.strip_prefix("label=").is_some_and(|label| has_label(&network.labels, label)));
-        if network.endpoints == 0 && wanted && !matches!(network.name.as_str(), "bridge" | "host" | "none") {
-            engine.remove_network(&network.name).await?;
-            app.printer.data(&network.name);
+        let is_predefined = matches!(network.name.as_str(), "bridge" | "host" | "none");
+        if is_predefined || network.endpoints > 0 || !filter.takes(&network.labels, network.created) {
+            continue;
+        }
+        match engine.remove_network(&network.name).await {
+            Ok(()) => gone.push(network.name),
+            Err(error) => app.printer.warn(&error.message),
         }
     }
-    Ok(())
+    engine.let_go_of_networks().await?;
+    Ok(gone)
 }
 
 /// Says whether `KEY` or `KEY=VALUE` is among labels.

@@ -1,5 +1,6 @@
 //! `ps`: what the project has, running or not.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use orchestrator::engine::container::{ContainerState, ContainerSummary, Health, OpenPort};
@@ -18,6 +19,8 @@ use crate::print::template::Format;
 
 /// Characters of the COMMAND column.
 const COMMAND_WIDTH: usize = 22;
+/// Characters of a name in the list of what is mounted.
+const MOUNT_WIDTH: usize = 15;
 
 /// List the containers
 #[derive(Debug, clap::Args)]
@@ -81,10 +84,11 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let is_orphan = |replica: &Replica| {
         target.loaded.as_ref().is_some_and(|loaded| !loaded.project.services.contains_key(&replica.service))
     };
-    let shown: Vec<Replica> = replicas
+    let mut shown: Vec<Replica> = replicas
         .into_iter()
         .filter(|replica| is_wanted(replica, args.all, &states) && (args.orphans || !is_orphan(replica)))
         .collect();
+    shown.sort_by(|a, b| a.container.name.cmp(&b.container.name));
     print(&args, app, &target.name, &shown)
 }
 
@@ -138,7 +142,6 @@ fn row(replica: &Replica, project: &str, now: SystemTime, whole: bool) -> Value 
     // That one is a document, for ourselves.
     let told = container.labels.iter().filter(|(key, _)| *key != identity::MADE_FROM);
     let labels: Vec<String> = told.map(|(key, value)| format!("{key}={value}")).collect();
-    let volumes: Vec<&str> = container.volumes.values().map(String::as_str).collect();
     let networks: Vec<&str> = container.networks.keys().map(String::as_str).collect();
     json!({
         "Command": if whole { command } else { fit(&command, COMMAND_WIDTH) },
@@ -148,8 +151,8 @@ fn row(replica: &Replica, project: &str, now: SystemTime, whole: bool) -> Value 
         "ID": if whole { container.id.0.clone() } else { container.id.0.chars().take(12).collect() },
         "Image": container.image,
         "Labels": labels.join(","),
-        "LocalVolumes": volumes.len().to_string(),
-        "Mounts": volumes.join(","),
+        "LocalVolumes": container.volumes.len().to_string(),
+        "Mounts": mounts(container, whole),
         "Name": container.name,
         "Names": container.name,
         "Networks": networks.join(","),
@@ -164,12 +167,20 @@ fn row(replica: &Replica, project: &str, now: SystemTime, whole: bool) -> Value 
     })
 }
 
+/// Returns what is mounted, in the order of where: names of volumes and paths of the host.
+pub(crate) fn mounts(container: &ContainerSummary, whole: bool) -> String {
+    let all: BTreeMap<&String, &String> = container.volumes.iter().chain(&container.binds).collect();
+    let names: Vec<String> =
+        all.into_values().map(|name| if whole { name.clone() } else { fit(name, MOUNT_WIDTH) }).collect();
+    names.join(",")
+}
+
 fn exit_code(state: &ContainerState) -> i32 {
     match state {
         ContainerState::Exited { exit_code, .. } | ContainerState::Restarting { exit_code, .. } => *exit_code,
         ContainerState::Created
         | ContainerState::Running { .. }
-        | ContainerState::Paused
+        | ContainerState::Paused { .. }
         | ContainerState::Dead { .. }
         | ContainerState::Removed => 0,
     }
@@ -184,7 +195,7 @@ fn health_word(state: &ContainerState) -> &'static str {
         },
         ContainerState::Running { health: None, .. }
         | ContainerState::Created
-        | ContainerState::Paused
+        | ContainerState::Paused { .. }
         | ContainerState::Restarting { .. }
         | ContainerState::Exited { .. }
         | ContainerState::Dead { .. }
@@ -197,7 +208,7 @@ pub(crate) fn state_word(state: &ContainerState) -> &'static str {
     match state {
         ContainerState::Created => "created",
         ContainerState::Running { .. } => "running",
-        ContainerState::Paused => "paused",
+        ContainerState::Paused { .. } => "paused",
         ContainerState::Restarting { .. } => "restarting",
         ContainerState::Exited { .. } => "exited",
         ContainerState::Dead { .. } => "dead",
@@ -231,7 +242,6 @@ fn publishers(container: &ContainerSummary) -> Vec<Value> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
     use std::time::{Duration, UNIX_EPOCH};
 
     use orchestrator::engine::container::ContainerId;
@@ -258,6 +268,7 @@ pub(crate) mod tests {
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             anonymous_volumes: Vec::new(),
+            binds: BTreeMap::new(),
         }
     }
 

@@ -72,7 +72,7 @@ fn has_ended(state: &ContainerState) -> bool {
     match state {
         ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead { .. } => true,
         ContainerState::Running { .. }
-        | ContainerState::Paused
+        | ContainerState::Paused { .. }
         | ContainerState::Restarting { .. }
         | ContainerState::Removed => false,
     }

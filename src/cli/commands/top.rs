@@ -26,7 +26,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let mut titles: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     for replica in list(engine.clone(), &target.name, &scope).await? {
-        if !matches!(replica.container.state, ContainerState::Running { .. } | ContainerState::Paused) {
+        if !matches!(replica.container.state, ContainerState::Running { .. } | ContainerState::Paused { .. }) {
             continue;
         }
         let processes = engine.container_processes(&replica.container.id, &[]).await?;

@@ -1,22 +1,25 @@
 //! `volume`: volumes by name, outside of any project.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Subcommand;
 use orchestrator::engine::error::{EngineError, ErrorKind};
-use orchestrator::engine::volume::VolumeSpec;
+use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use serde_json::Value;
 
 use crate::app::App;
 use crate::args::variables::labels;
+use crate::commands::acts::pruning::{Filter, is_confirmed, report, report_space};
 use crate::commands::acts::rows::{JsonShape, print};
 use crate::commands::acts::several::{describe_each, remove_each};
-use crate::commands::container::acts::confirm;
 use crate::commands::network::{has_label, unknown_filter};
 use crate::commands::run::slug;
 use crate::commands::volumes::row;
 use crate::error::CommandError;
 use crate::print::template::Format;
+
+/// Docker's label on volumes that nobody named.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 /// Volumes by name, outside of any project.
 #[derive(Debug, clap::Args)]
@@ -113,7 +116,7 @@ struct PruneArgs {
     #[arg(short, long)]
     force: bool,
 
-    /// Only those: `label=KEY[=VALUE]`
+    /// Only those: `label=KEY[=VALUE]`, `label!=KEY[=VALUE]`
     #[arg(long, value_name = "FILTER")]
     filter: Vec<String>,
 }
@@ -157,14 +160,24 @@ async fn list(args: &ListArgs, app: &App) -> Result<(), CommandError> {
     print(app, &args.format, &rows, &[("DRIVER", "Driver"), ("VOLUME NAME", "Name")], JsonShape::Lines)
 }
 
+/// Returns a name for a volume that is given none: 64 hexadecimal digits.
+fn unnamed() -> String {
+    let mut name = String::new();
+    while name.len() < 64 {
+        name.push_str(&slug());
+    }
+    name.truncate(64);
+    name
+}
+
 async fn create(args: CreateArgs, app: &App) -> Result<(), CommandError> {
-    let name = args.name.unwrap_or_else(|| format!("{}{}", slug(), slug()));
-    let spec = VolumeSpec {
-        name: name.clone(),
-        driver: args.driver,
-        driver_opts: labels(&args.opt),
-        labels: labels(&args.label),
-    };
+    let mut labels_of = labels(&args.label);
+    let name = args.name.unwrap_or_else(|| {
+        labels_of.insert(ANONYMOUS.to_owned(), String::new());
+        unnamed()
+    });
+    let spec =
+        VolumeSpec { name: name.clone(), driver: args.driver, driver_opts: labels(&args.opt), labels: labels_of };
     app.engine()?.create_volume(&spec).await?;
     app.printer.data(&name);
     Ok(())
@@ -193,18 +206,58 @@ async fn inspect(args: &InspectArgs, app: &App) -> Result<(), CommandError> {
 }
 
 async fn prune(args: &PruneArgs, app: &App) -> Result<(), CommandError> {
-    confirm(app, args.force, "volumes that no container uses are removed with all that is in them")?;
+    // `all` is a filter of Docker's too.
+    let (all, others): (Vec<String>, _) = args.filter.iter().cloned().partition(|filter| filter.starts_with("all="));
+    let all = args.all || all.iter().any(|filter| matches!(filter.as_str(), "all=1" | "all=true"));
+    let filter = Filter::parse(&others)?;
+    let which = if all { "all" } else { "anonymous" };
+    let warning = format!("WARNING! This will remove {which} local volumes not used by at least one container.");
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, &warning) {
+        return Ok(());
+    }
     let engine = app.engine()?;
     let used = used(app).await?;
-    let all = args.all || args.filter.iter().any(|filter| matches!(filter.as_str(), "all=1" | "all=true"));
+    let sizes: BTreeMap<String, u64> =
+        engine.disk_usage().await?.volumes.into_iter().map(|volume| (volume.name, volume.size)).collect();
+    let (mut gone, mut freed) = (Vec::new(), 0);
     for volume in engine.list_volumes(&[]).await? {
-        let is_anonymous = volume.name.len() >= 32 && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let mut labels = args.filter.iter().filter_map(|filter| filter.strip_prefix("label="));
-        let wanted = labels.all(|label| has_label(&volume.labels, label));
-        if (all || is_anonymous) && wanted && !used.contains(&volume.name) {
-            engine.remove_volume(&volume.name).await?;
-            app.printer.data(&volume.name);
+        let is_meant = all || is_anonymous(&volume);
+        if !is_meant || used.contains(&volume.name) || !filter.takes(&volume.labels, None) {
+            continue;
+        }
+        match engine.remove_volume(&volume.name).await {
+            Ok(()) => {
+                freed += sizes.get(&volume.name).copied().unwrap_or(0);
+                gone.push(volume.name);
+            }
+            Err(error) => app.printer.warn(&error.message),
         }
     }
+    report(app, "Volumes", &gone);
+    report_space(app, freed);
     Ok(())
+}
+
+/// Says whether nobody gave it its name: Docker has a label for that, and before that it had the name's form alone.
+pub(crate) fn is_anonymous(volume: &VolumeSummary) -> bool {
+    let name = &volume.name;
+    volume.labels.contains_key(ANONYMOUS) || (name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_nobody_named_is_known_by_its_label_or_its_name() {
+        let volume = |name: &str, label: &str| VolumeSummary {
+            name: name.to_owned(),
+            driver: "local".to_owned(),
+            labels: [(label.to_owned(), String::new())].into(),
+        };
+        assert!(is_anonymous(&volume("data", ANONYMOUS)));
+        assert!(is_anonymous(&volume(&"0f".repeat(32), "a")));
+        assert!(!is_anonymous(&volume(&"0f".repeat(16), "a")) && !is_anonymous(&volume("data", "a")));
+        assert!(is_anonymous(&volume(&unnamed(), "a")));
+    }
 }

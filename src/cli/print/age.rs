@@ -41,8 +41,10 @@ pub(crate) fn status(state: &ContainerState, now: SystemTime) -> String {
                 Some(Health::Unhealthy { .. }) => format!("{up} (unhealthy)"),
             }
         }
-        ContainerState::Paused => "Paused".into(),
-        ContainerState::Restarting { exit_code, .. } => format!("Restarting ({exit_code})"),
+        ContainerState::Paused { since } => {
+            format!("Up {} (Paused)", words(now.duration_since(*since).unwrap_or_default()))
+        }
+        ContainerState::Restarting { exit_code, at, .. } => format!("Restarting ({exit_code}) {}", ago(*at, now)),
         ContainerState::Exited { exit_code, at, .. } => format!("Exited ({exit_code}) {}", ago(*at, now)),
         ContainerState::Dead { .. } => "Dead".into(),
         ContainerState::Removed => "Removed".into(),
@@ -94,6 +96,9 @@ mod tests {
         assert_eq!(running(Some(Health::Healthy)), "Up 3 seconds (healthy)");
         let exited = ContainerState::Exited { exit_code: 137, at: since, out_of_memory: false };
         assert_eq!(status(&exited, now), "Exited (137) 3 seconds ago");
+        assert_eq!(status(&ContainerState::Paused { since }, now), "Up 3 seconds (Paused)");
+        let restarting = ContainerState::Restarting { exit_code: 3, attempts: 2, at: since };
+        assert_eq!(status(&restarting, now), "Restarting (3) 3 seconds ago");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) async fn logs(
             loop {
                 let running = match look(&client, &full_id).await {
                     Ok(Some(found)) => {
-                        matches!(summary::state(&found), ContainerState::Running { .. } | ContainerState::Paused)
+                        matches!(summary::state(&found), ContainerState::Running { .. } | ContainerState::Paused { .. })
                     }
                     Ok(None) | Err(_) => return,
                 };

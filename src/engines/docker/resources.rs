@@ -13,7 +13,7 @@ use crate::docker::create::some;
 use crate::docker::fault::{Fault, Version};
 use crate::docker::summary;
 
-/// Lists networks; the containers on them, running or not, are counted.
+/// Lists networks; the containers on them that run are counted.
 pub(crate) async fn list_networks(client: &Client, labels: &[String]) -> Result<Vec<NetworkSummary>, Fault> {
     let filters = json!({"label": labels});
     let path = format!("/networks{}", query(&[("filters", filters.to_string())]));
@@ -22,14 +22,14 @@ pub(crate) async fn list_networks(client: &Client, labels: &[String]) -> Result<
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let counts = count_endpoints(client).await?;
+    let counts = count_endpoints(client, false).await?;
     let count = |network: &Value| counts.get(network["Id"].as_str().unwrap_or_default()).copied().unwrap_or(0);
     Ok(found.iter().map(|network| summary::network(network, count(network))).collect())
 }
 
-/// Counts by network id: the engine itself tells only of those that run.
-async fn count_endpoints(client: &Client) -> Result<BTreeMap<String, usize>, Fault> {
-    let rows = client.get("/containers/json?all=1").await?;
+/// Counts by network id.
+async fn count_endpoints(client: &Client, all: bool) -> Result<BTreeMap<String, usize>, Fault> {
+    let rows = client.get(if all { "/containers/json?all=1" } else { "/containers/json" }).await?;
     let mut counts = BTreeMap::new();
     for row in rows.as_array().into_iter().flatten() {
         for (_, endpoint) in row["NetworkSettings"]["Networks"].as_object().into_iter().flatten() {
@@ -54,7 +54,7 @@ pub(crate) async fn find_network(client: &Client, name: &str) -> Result<Option<N
     if found["Name"] != name && found["Id"] != name {
         return Ok(None);
     }
-    let counts = count_endpoints(client).await?;
+    let counts = count_endpoints(client, false).await?;
     let count = counts.get(found["Id"].as_str().unwrap_or_default()).copied().unwrap_or(0);
     Ok(Some(summary::network(&found, count)))
 }
@@ -74,7 +74,7 @@ async fn namesakes(client: &Client, name: &str) -> Result<Vec<Value>, Fault> {
 /// Leaves one of several networks of one name: that which containers are on, else the oldest.
 pub(crate) async fn keep_one(client: &Client, name: &str) -> Result<(), Fault> {
     let mut found = namesakes(client, name).await?;
-    let counts = count_endpoints(client).await?;
+    let counts = count_endpoints(client, true).await?;
     found.sort_by_key(|network| {
         let id = network["Id"].as_str().unwrap_or_default();
         (!counts.contains_key(id), network["Created"].as_str().unwrap_or_default().to_owned(), id.to_owned())

@@ -101,7 +101,7 @@ pub(crate) async fn attach(client: &Client, id: &str, io: AttachIo) -> Result<At
     // Another command of the same person may have made the engine let go of us.
     match look(client, id).await {
         Ok(Some(found))
-            if matches!(summary::state(&found), ContainerState::Running { .. } | ContainerState::Paused) =>
+            if matches!(summary::state(&found), ContainerState::Running { .. } | ContainerState::Paused { .. }) =>
         {
             Ok(AttachEnd::Detached)
         }

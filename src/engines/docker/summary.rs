@@ -38,10 +38,11 @@ pub(crate) fn state(container: &Value) -> ContainerState {
     let state = &container["State"];
     match state["Status"].as_str().unwrap_or_default() {
         "running" => ContainerState::Running { since: time(&state["StartedAt"]), health: health(&state["Health"]) },
-        "paused" => ContainerState::Paused,
+        "paused" => ContainerState::Paused { since: time(&state["StartedAt"]) },
         "restarting" => ContainerState::Restarting {
             exit_code: code(&state["ExitCode"]),
             attempts: container["RestartCount"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+            at: time(&state["FinishedAt"]),
         },
         "exited" => ContainerState::Exited {
             exit_code: code(&state["ExitCode"]),
@@ -87,7 +88,7 @@ fn is_anonymous(name: &str) -> bool {
 
 /// Tells of a container, of its description.
 pub(crate) fn container(found: &Value) -> ContainerSummary {
-    let mut volumes = BTreeMap::new();
+    let (mut volumes, mut binds) = (BTreeMap::new(), BTreeMap::new());
     let mut anonymous_volumes = Vec::new();
     for mount in found["Mounts"].as_array().into_iter().flatten() {
         if mount["Type"] == "volume" {
@@ -96,6 +97,9 @@ pub(crate) fn container(found: &Value) -> ContainerSummary {
                 anonymous_volumes.push(target.clone());
             }
             volumes.insert(target, name);
+        }
+        if mount["Type"] == "bind" {
+            binds.insert(text(&mount["Destination"]), text(&mount["Source"]));
         }
     }
     let mut command = vec![text(&found["Path"])];
@@ -113,6 +117,7 @@ pub(crate) fn container(found: &Value) -> ContainerSummary {
         networks: networks(&found["NetworkSettings"]["Networks"]),
         volumes,
         anonymous_volumes,
+        binds,
     }
 }
 
@@ -158,6 +163,7 @@ pub(crate) fn network(found: &Value, endpoints: usize) -> NetworkSummary {
         name: text(&found["Name"]),
         driver: text(&found["Driver"]),
         labels: map(&found["Labels"]),
+        created: found["Created"].as_str().and_then(moment::parse),
         endpoints,
     }
 }
@@ -217,8 +223,8 @@ mod tests {
             "StartedAt": "2024-02-29T01:01:01Z", "FinishedAt": "0001-01-01T00:00:00Z"}, "RestartCount": 2})
         };
         assert_eq!(state(&of("created")), ContainerState::Created);
-        assert_eq!(state(&of("paused")), ContainerState::Paused);
-        assert_eq!(state(&of("restarting")), ContainerState::Restarting { exit_code: 3, attempts: 2 });
+        assert_eq!(state(&of("paused")), ContainerState::Paused { since: time(&json!("2024-02-29T01:01:01Z")) });
+        assert_eq!(state(&of("restarting")), ContainerState::Restarting { exit_code: 3, attempts: 2, at: UNIX_EPOCH });
         assert_eq!(state(&of("exited")), ContainerState::Exited { exit_code: 3, at: UNIX_EPOCH, out_of_memory: true });
         assert!(matches!(state(&of("running")), ContainerState::Running { health: None, .. }));
         assert!(matches!(state(&of("dead")), ContainerState::Dead { .. }));

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::embedded::engine::{blocking, signal_number};
-use crate::embedded::{errors, follow, request, summary};
+use crate::embedded::{errors, follow, predefined, request, summary};
 
 /// Counters and occurrences that may wait for a slow reader.
 const WAITING: usize = 64;
@@ -35,6 +35,11 @@ pub(crate) async fn unpause(rt: &Runtime, id: String) -> Result<(), EngineError>
 pub(crate) async fn connect(rt: &Runtime, id: String, endpoint: Endpoint) -> Result<(), EngineError> {
     let endpoint = request::place(&id, &endpoint)?;
     blocking(rt, move |rt| {
+        match predefined::find(rt, &endpoint.network) {
+            Some(predefined::BRIDGE) => predefined::ensure_bridge(rt)?,
+            Some(name) => return Err(predefined::not_permitted(name)),
+            None => {}
+        }
         connect::connect(rt, &id, &endpoint)
             .map_err(|error| errors::connect(&id, &endpoint.network, "connect to", &error))
     })

@@ -36,6 +36,7 @@ pub(super) fn network_request(spec: &NetworkSpec) -> NetworkRequest {
         ipv6: spec.ipv6,
         labels: spec.labels.clone(),
         owner: None,
+        id: None,
     }
 }
 

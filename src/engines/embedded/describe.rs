@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::embedded::stamp;
 use crate::embedded::summary::Networks;
-use crate::embedded::{errors, summary};
+use crate::embedded::{errors, predefined, summary};
 
 /// What the Docker API says of a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -96,8 +96,9 @@ fn security_options(security: &SecurityRecord) -> Value {
 
 fn state(status: &StatusRecord) -> Value {
     let time = |millis: u64| stamp::format(stamp::of_millis(millis));
+    let failure = status.failure.as_ref();
     let (word, pid, exit_code, started, finished) = match &status.status {
-        Status::Created => ("created", 0, 0, NEVER.into(), NEVER.into()),
+        Status::Created => ("created", 0, failure.map_or(0, |it| it.exit_code), NEVER.into(), NEVER.into()),
         Status::Running { init, since_ms } => ("running", init.pid, 0, time(*since_ms), NEVER.into()),
         Status::Paused { init, since_ms } => ("paused", init.pid, 0, time(*since_ms), NEVER.into()),
         Status::Restarting { exit_code, at_ms, .. } => ("restarting", 0, *exit_code, time(*at_ms), time(*at_ms)),
@@ -106,7 +107,7 @@ fn state(status: &StatusRecord) -> Value {
     };
     let error = match &status.status {
         Status::Dead { reason } => reason.as_str(),
-        _ => "",
+        _ => failure.map(|it| it.message.as_str()).unwrap_or_default(),
     };
     let mut state = json!({
         "Status": word,
@@ -412,7 +413,12 @@ fn place(network: &NetworkRecord, lease: Option<&EndpointRecord>, aliases: &[Str
 pub(crate) fn network(rt: &Runtime, name: &str) -> Result<Value, EngineError> {
     let failed = |error| errors::network(name, "look at", &error);
     let missing = || EngineError::new(ErrorKind::NotFound, format!("network `{name}`"), format!("no network `{name}`"));
-    let network = network::find(rt, name).map_err(failed)?.ok_or_else(missing)?;
+    let network = match (network::find(rt, name).map_err(failed)?, predefined::find(rt, name)) {
+        (Some(network), _) => network,
+        (None, Some(predefined::BRIDGE)) => predefined::bridge(rt)?,
+        (None, Some(name)) => return predefined::describe(rt, name),
+        (None, None) => return Err(missing()),
+    };
     let leases = network::endpoints(rt, &network.id).map_err(failed)?;
     let pools = network.subnets.iter().map(|subnet| {
         let mut pool = json!({

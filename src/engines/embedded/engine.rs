@@ -33,7 +33,7 @@ use tokio::sync::mpsc;
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
     EmbeddedOptions, acts, asked_network, attach, build, cache, describe, enter, errors, files, follow, images,
-    picture, request, surroundings, usage,
+    picture, predefined, request, surroundings, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -143,15 +143,12 @@ impl Engine for Embedded {
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
         let (mut request, platform) = (request::request(spec)?, spec.platform.clone());
         let options = self.options.clone();
-        // The one network that nobody asks for: it is there from the first container on that is to be on it.
-        if let NetworkMode::Networks(endpoints) = &spec.network
-            && endpoints.iter().any(|endpoint| endpoint.network == "bridge")
-            && self.inspect_network("bridge").await?.is_none()
-        {
-            let bridge = NetworkSpec { name: "bridge".to_owned(), ipv4: true, ..NetworkSpec::default() };
-            self.create_network(&bridge).await?;
-        }
+        let on_bridge = matches!(&spec.network, NetworkMode::Networks(endpoints)
+            if endpoints.iter().any(|endpoint| endpoint.network == predefined::BRIDGE));
         blocking(&self.rt, move |rt| {
+            if on_bridge {
+                predefined::ensure_bridge(rt)?;
+            }
             images::must_be_for(rt, &request.image, platform.as_deref())?;
             surroundings::of_container(rt, &options, &mut request);
             let created = create::create(rt, &request);
@@ -297,33 +294,18 @@ impl Engine for Embedded {
     }
 
     async fn list_networks(&self, labels: &[String]) -> Result<Vec<NetworkSummary>, EngineError> {
-        let labels = labels.to_vec();
-        reading(&self.rt, move |rt| {
-            let failed = |name: &str, error: &NetworkError| errors::network(name, "look at", error);
-            let mut found = network::list(rt).map_err(|error| failed("*", &error))?;
-            found.retain(|network| summary::has_labels(&network.labels, &labels));
-            let summed = found.iter().map(|network| {
-                let count = network::count_endpoints(rt, &network.id).map_err(|error| failed(&network.name, &error))?;
-                Ok(summary::network(network, count))
-            });
-            summed.collect()
-        })
-        .await
+        reading(&self.rt, |rt| summary::networks(rt, labels)).await
     }
 
     async fn inspect_network(&self, name: &str) -> Result<Option<NetworkSummary>, EngineError> {
-        let name = name.to_owned();
-        reading(&self.rt, move |rt| {
-            let failed = |error: NetworkError| errors::network(&name, "look at", &error);
-            let Some(network) = network::find(rt, &name).map_err(failed)? else { return Ok(None) };
-            let count = network::count_endpoints(rt, &network.id).map_err(failed)?;
-            Ok(Some(summary::network(&network, count)))
-        })
-        .await
+        reading(&self.rt, |rt| summary::network_of(rt, name)).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
         asked_network::check_addresses(spec)?;
+        if let Some(name) = predefined::find(&self.rt, &spec.name) {
+            return Err(predefined::not_permitted(name));
+        }
         let request = asked_network::network_request(spec);
         blocking(&self.rt, move |rt| {
             let failed = |error: NetworkError| errors::network(&request.name, "create", &error);
@@ -342,12 +324,19 @@ impl Engine for Embedded {
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
+        if let Some(name) = predefined::find(&self.rt, name) {
+            return Err(predefined::never_removed(name));
+        }
         let name = name.to_owned();
         blocking(&self.rt, move |rt| match network::remove(rt, &name) {
             Ok(()) | Err(NetworkError::NotFound { .. }) => Ok(()),
             Err(error) => Err(errors::network(&name, "remove", &error)),
         })
         .await
+    }
+
+    async fn let_go_of_networks(&self) -> Result<(), EngineError> {
+        blocking(&self.rt, predefined::let_go).await
     }
 
     async fn connect_network(&self, id: &ContainerId, endpoint: &Endpoint) -> Result<(), EngineError> {

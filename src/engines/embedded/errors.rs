@@ -116,6 +116,7 @@ pub(crate) fn create(name: &str, source: &CreateError) -> EngineError {
         CreateError::Store(source) => store_kind(source),
         CreateError::Find(source) => find_kind(source),
         CreateError::Volume(source) => volume_kind(source),
+        CreateError::Attach(AttachError::Removed { .. }) => ErrorKind::NotFound,
         CreateError::Network(source) | CreateError::Attach(AttachError::Network(source)) => network_kind(source),
         CreateError::Name { .. }
         | CreateError::NoProgram { .. }
@@ -147,6 +148,10 @@ pub(crate) fn start(name: &str, source: &StartError) -> EngineError {
             let mut error = EngineError::new(kind, container(name), failure.message.clone());
             error.hints = failure.hints.clone();
             if failure.kind == FailureKind::Denied { denied(error) } else { error }
+        }
+        StartError::Paused { name } => {
+            let hint = format!("`unpause {name}` lets it go on");
+            EngineError::new(ErrorKind::Conflict, container(name), source.to_string()).hint(hint)
         }
         StartError::Record(_) | StartError::Keeper { .. } | StartError::Died { .. } => {
             error(ErrorKind::Failed, container(name), "start", source)
@@ -266,6 +271,7 @@ pub(crate) fn connect(name: &str, network: &str, act: &str, source: &ConnectErro
         ConnectError::Find(source) => return find(name, source),
         ConnectError::Act(source) => return self::act(name, source),
         ConnectError::Mode { .. } | ConnectError::Attach(AttachError::Address { .. }) => ErrorKind::Conflict,
+        ConnectError::Attach(AttachError::Removed { .. }) => ErrorKind::NotFound,
         ConnectError::Network(source) | ConnectError::Attach(AttachError::Network(source)) => network_kind(source),
         ConnectError::Attach(AttachError::Record(_) | AttachError::Kernel { .. }) | ConnectError::Record(_) => {
             ErrorKind::Failed

@@ -14,6 +14,7 @@ mod files;
 mod follow;
 mod images;
 mod picture;
+mod predefined;
 mod request;
 mod stamp;
 mod summary;

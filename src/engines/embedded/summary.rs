@@ -19,6 +19,7 @@ use runtime::state::network::{EndpointRecord, NetworkRecord};
 use runtime::state::volume::VolumeRecord;
 
 use crate::embedded::errors;
+use crate::embedded::predefined;
 use crate::embedded::stamp;
 use crate::moment;
 
@@ -37,10 +38,12 @@ pub(crate) fn state(status: &StatusRecord) -> ContainerState {
         Status::Running { since_ms, .. } => {
             ContainerState::Running { since: stamp::of_millis(*since_ms), health: status.health.as_ref().map(health) }
         }
-        Status::Paused { .. } => ContainerState::Paused,
-        Status::Restarting { exit_code, .. } => {
-            ContainerState::Restarting { exit_code: *exit_code, attempts: status.restarts }
-        }
+        Status::Paused { since_ms, .. } => ContainerState::Paused { since: stamp::of_millis(*since_ms) },
+        Status::Restarting { exit_code, at_ms, .. } => ContainerState::Restarting {
+            exit_code: *exit_code,
+            attempts: status.restarts,
+            at: stamp::of_millis(*at_ms),
+        },
         Status::Exited { exit_code, at_ms, out_of_memory, .. } => ContainerState::Exited {
             exit_code: *exit_code,
             at: stamp::of_millis(*at_ms),
@@ -95,14 +98,20 @@ impl Networks {
 /// Tells of a container.
 pub(crate) fn container(container: &Container, networks: &Networks) -> ContainerSummary {
     let record = &container.record;
-    let mut volumes = BTreeMap::new();
+    let (mut volumes, mut binds) = (BTreeMap::new(), BTreeMap::new());
     let mut anonymous_volumes = Vec::new();
     for mount in &record.mounts {
-        if let MountSourceRecord::Volume { name, anonymous, .. } = &mount.source {
-            volumes.insert(mount.target.clone(), name.clone());
-            if *anonymous {
-                anonymous_volumes.push(mount.target.clone());
+        match &mount.source {
+            MountSourceRecord::Volume { name, anonymous, .. } => {
+                volumes.insert(mount.target.clone(), name.clone());
+                if *anonymous {
+                    anonymous_volumes.push(mount.target.clone());
+                }
             }
+            MountSourceRecord::Bind { path, .. } => {
+                binds.insert(mount.target.clone(), path.display().to_string());
+            }
+            MountSourceRecord::Tmpfs { .. } | MountSourceRecord::Image { .. } | MountSourceRecord::File { .. } => {}
         }
     }
     ContainerSummary {
@@ -118,6 +127,7 @@ pub(crate) fn container(container: &Container, networks: &Networks) -> Container
         networks: networks.of(record),
         volumes,
         anonymous_volumes,
+        binds,
     }
 }
 
@@ -160,8 +170,32 @@ pub(crate) fn network(network: &NetworkRecord, endpoints: usize) -> NetworkSumma
         name: network.name.clone(),
         driver: network.driver.clone(),
         labels: network.labels.clone(),
+        created: Some(stamp::of_millis(network.created_ms)),
         endpoints,
     }
+}
+
+/// Tells of the networks that have all of `labels`; of those that are always there when none is asked for.
+pub(crate) fn networks(rt: &Runtime, labels: &[String]) -> Result<Vec<NetworkSummary>, EngineError> {
+    let failed = |name: &str, error: &NetworkError| errors::network(name, "look at", error);
+    let mut found = network::list(rt).map_err(|error| failed("*", &error))?;
+    let predefined = if labels.is_empty() { predefined::summaries(rt, &found) } else { Vec::new() };
+    found.retain(|network| has_labels(&network.labels, labels));
+    let summed = found.iter().map(|record| {
+        let count = network::count_endpoints(rt, &record.id).map_err(|error| failed(&record.name, &error))?;
+        Ok(network(record, count))
+    });
+    summed.chain(predefined.into_iter().map(Ok)).collect()
+}
+
+/// Tells of the network of this name or id, if there is one.
+pub(crate) fn network_of(rt: &Runtime, name: &str) -> Result<Option<NetworkSummary>, EngineError> {
+    let failed = |error: NetworkError| errors::network(name, "look at", &error);
+    let Some(record) = network::find(rt, name).map_err(failed)? else {
+        return Ok(predefined::find(rt, name).map(|name| predefined::summary(rt, name)));
+    };
+    let count = network::count_endpoints(rt, &record.id).map_err(failed)?;
+    Ok(Some(network(&record, count)))
 }
 
 /// Tells of a volume.

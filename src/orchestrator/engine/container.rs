@@ -337,13 +337,18 @@ pub enum ContainerState {
         health: Option<Health>,
     },
     /// Running, but frozen.
-    Paused,
+    Paused {
+        /// Since when it runs.
+        since: SystemTime,
+    },
     /// It ended and will be started again.
     Restarting {
         /// Code of the last run.
         exit_code: i32,
         /// Restarts so far.
         attempts: u32,
+        /// When the last run ended.
+        at: SystemTime,
     },
     /// It ended.
     Exited {
@@ -367,7 +372,7 @@ impl ContainerState {
     /// Whether its program runs, or will run again by itself.
     pub fn is_up(&self) -> bool {
         match self {
-            Self::Running { .. } | Self::Paused | Self::Restarting { .. } => true,
+            Self::Running { .. } | Self::Paused { .. } | Self::Restarting { .. } => true,
             Self::Created | Self::Exited { .. } | Self::Dead { .. } | Self::Removed => false,
         }
     }
@@ -414,6 +419,8 @@ pub struct ContainerSummary {
     pub volumes: BTreeMap<String, String>,
     /// Container paths of anonymous volumes.
     pub anonymous_volumes: Vec<String>,
+    /// Target to host path of each bind mount.
+    pub binds: BTreeMap<String, String>,
 }
 
 /// A port as `ps` shows it.

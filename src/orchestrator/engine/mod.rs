@@ -223,8 +223,13 @@ pub trait Engine: Send + Sync {
     /// Creates a network; one of the same name and labels is success.
     async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError>;
 
-    /// Removes a network by name; absent is success.
+    /// Removes a network by name; absent is success. Containers that run hold it, predefined ones stay.
     async fn remove_network(&self, name: &str) -> Result<(), EngineError>;
+
+    /// Takes away what the machine has for predefined networks that no container is on. They stay networks.
+    async fn let_go_of_networks(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 
     /// Puts a container on a network; already there: nothing.
     async fn connect_network(&self, id: &ContainerId, endpoint: &Endpoint) -> Result<(), EngineError> {

@@ -1,6 +1,7 @@
 //! Networks.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// A network to create.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +38,7 @@ pub struct NetworkSummary {
     pub name: String,
     pub driver: String,
     pub labels: BTreeMap<String, String>,
-    /// Containers on it, running or not.
+    pub created: Option<SystemTime>,
+    /// Containers on it that run.
     pub endpoints: usize,
 }

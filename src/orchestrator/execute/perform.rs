@@ -173,7 +173,7 @@ async fn last_end(engine: &Arc<dyn Engine>, id: &ContainerId) -> Option<SystemTi
         ContainerState::Exited { at, .. } => Some(at),
         ContainerState::Created
         | ContainerState::Running { .. }
-        | ContainerState::Paused
+        | ContainerState::Paused { .. }
         | ContainerState::Restarting { .. }
         | ContainerState::Dead { .. }
         | ContainerState::Removed => None,

@@ -68,7 +68,7 @@ async fn run_to_end(
             Some(
                 ContainerState::Created
                 | ContainerState::Running { .. }
-                | ContainerState::Paused
+                | ContainerState::Paused { .. }
                 | ContainerState::Restarting { .. },
             ) => {}
         }

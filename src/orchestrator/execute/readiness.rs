@@ -37,7 +37,7 @@ pub enum Verdict {
 pub fn verdict(state: &ContainerState, wait: Wait) -> Verdict {
     let failed = |text: String| Verdict::Failed(text, Vec::new());
     match (state, wait) {
-        (ContainerState::Created | ContainerState::Paused, _) => Verdict::Pending,
+        (ContainerState::Created | ContainerState::Paused { .. }, _) => Verdict::Pending,
         (ContainerState::Running { .. }, Wait::Completed) => Verdict::Pending,
         (ContainerState::Running { health: None, .. }, Wait::Healthy) => {
             failed("has no health check, so it can't become healthy".to_owned())
@@ -58,7 +58,7 @@ pub fn verdict(state: &ContainerState, wait: Wait) -> Verdict {
         (ContainerState::Exited { exit_code, out_of_memory, .. }, _) => {
             failed(format!("ended with {}", describe_exit(*exit_code, *out_of_memory)))
         }
-        (ContainerState::Restarting { exit_code, attempts }, _) if *attempts >= MANY_RESTARTS => failed(format!(
+        (ContainerState::Restarting { exit_code, attempts, .. }, _) if *attempts >= MANY_RESTARTS => failed(format!(
             "keeps crashing: {attempts} restarts, the last run ended with {}",
             describe_exit(*exit_code, false)
         )),
@@ -196,7 +196,7 @@ fn still(state: &ContainerState) -> &'static str {
         ContainerState::Created => "is not started yet",
         ContainerState::Running { health: Some(Health::Starting), .. } => "has no verdict of its health check yet",
         ContainerState::Running { .. } => "still runs",
-        ContainerState::Paused => "is paused",
+        ContainerState::Paused { .. } => "is paused",
         ContainerState::Restarting { .. } => "restarts again and again",
         ContainerState::Exited { .. } | ContainerState::Dead { .. } | ContainerState::Removed => "does not run",
     }
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_few_restarts_are_waited_for_and_many_are_not() {
-        let restarting = |attempts| ContainerState::Restarting { exit_code: 3, attempts };
+        let restarting = |attempts| ContainerState::Restarting { exit_code: 3, attempts, at: SystemTime::UNIX_EPOCH };
         assert_eq!(verdict(&restarting(1), Wait::Healthy), Verdict::Pending);
         assert!(matches!(verdict(&restarting(5), Wait::Healthy), Verdict::Failed(..)));
     }

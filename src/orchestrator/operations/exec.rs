@@ -64,7 +64,7 @@ pub fn pick<'a>(
             format!("service `{service}` is not running{which}: it has crashed and waits to be started again"),
         )
         .hint(format!("`logs {service}` shows what it wrote")),
-        Some(ContainerState::Paused) => EngineError::new(
+        Some(ContainerState::Paused { .. }) => EngineError::new(
             ErrorKind::Failed,
             format!("service `{service}`"),
             format!("service `{service}` is paused{which}"),

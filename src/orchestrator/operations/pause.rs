@@ -21,7 +21,8 @@ pub async fn pause(
     scope: &Scope,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let is_meant = |state: &ContainerState| matches!(state, ContainerState::Running { .. } | ContainerState::Paused);
+    let is_meant =
+        |state: &ContainerState| matches!(state, ContainerState::Running { .. } | ContainerState::Paused { .. });
     each(engine, project_name, scope, Act::Pause, is_meant, events).await
 }
 
@@ -32,7 +33,7 @@ pub async fn unpause(
     scope: &Scope,
     events: UnboundedSender<Event>,
 ) -> Result<(), OperationError> {
-    let is_meant = |state: &ContainerState| matches!(state, ContainerState::Paused);
+    let is_meant = |state: &ContainerState| matches!(state, ContainerState::Paused { .. });
     each(engine, project_name, scope, Act::Unpause, is_meant, events).await
 }
 
@@ -55,7 +56,7 @@ async fn each(
         acts.spawn(async move {
             let (kind, name) = (ResourceKind::Container, summary.name);
             let done = match act {
-                Act::Pause if summary.state == ContainerState::Paused => Err(already_paused(&name)),
+                Act::Pause if matches!(summary.state, ContainerState::Paused { .. }) => Err(already_paused(&name)),
                 Act::Pause => engine.pause_container(&summary.id).await,
                 Act::Unpause => engine.unpause_container(&summary.id).await,
                 other => unreachable!("{other:?} is no act of pausing"),

@@ -215,7 +215,8 @@ fn fate(planner: &UpPlanner<'_>, progress: &Progress, service: &DesiredService, 
     {
         return Fate::Replace(cause);
     }
-    if !container.is_up() {
+    // The engine refuses to start what is frozen, as Docker does: that it doesn't work would not be noticed else.
+    if !container.is_up() || container.is_paused() {
         return if options.no_start { Fate::Keep } else { Fate::Start };
     }
     let restarts = |(name, dependency): (&String, &Dependency)| {
@@ -237,7 +238,7 @@ pub fn state_word(state: &ContainerState) -> &'static str {
         ContainerState::Running { health: Some(Health::Healthy), .. } => "Healthy",
         ContainerState::Running { health: Some(Health::Unhealthy { .. }), .. } => "Unhealthy",
         ContainerState::Running { .. } => "Running",
-        ContainerState::Paused => "Paused",
+        ContainerState::Paused { .. } => "Paused",
         ContainerState::Restarting { .. } => "Restarting",
         ContainerState::Exited { .. } => "Exited",
         ContainerState::Dead { .. } => "Dead",

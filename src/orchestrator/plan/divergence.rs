@@ -45,9 +45,8 @@ pub(crate) fn divergence(
     }
     if let NetworkMode::Networks(endpoints) = &spec.network {
         let absent = |endpoint: &&Endpoint| !summary.networks.contains_key(&endpoint.network);
-        if container.is_up()
-            && let Some(endpoint) = endpoints.iter().find(absent)
-        {
+        // One that does not run may be on a network that has been removed: it could not be started.
+        if let Some(endpoint) = endpoints.iter().find(absent) {
             return Some(Cause::NotOnNetwork(endpoint.network.clone()));
         }
     }

@@ -6,6 +6,7 @@ use crate::desired::DesiredNetwork;
 use crate::engine::error::{EngineError, ErrorKind};
 use crate::event::Failure;
 use crate::identity;
+use crate::observed::ObservedContainer;
 use crate::plan::step::{Cause, Step};
 use crate::plan::up::UpPlanner;
 
@@ -63,8 +64,8 @@ fn propose_one(planner: &mut UpPlanner<'_>, key: &str, network: &DesiredNetwork)
         .map(|container| container.identity.service.clone())
         .collect();
     let outside: Vec<_> = users.iter().filter(|service| !planner.scope.services.contains(*service)).cloned().collect();
-    let strangers = present.endpoints
-        > planner.observed.containers.iter().filter(|container| container.summary.networks.contains_key(name)).count();
+    let is_on = |container: &&ObservedContainer| container.is_up() && container.summary.networks.contains_key(name);
+    let strangers = present.endpoints > planner.observed.containers.iter().filter(is_on).count();
     if !outside.is_empty() || strangers || planner.options.no_recreate {
         let who = if outside.is_empty() { "others".to_owned() } else { outside.join(", ") };
         let text = format!("network `{name}` differs from the file, but is kept: {who} may still use it");

@@ -196,7 +196,8 @@ fn remove_networks(
             .map(|(_, step)| *step)
             .collect();
         let staying = observed.containers.iter().filter(|container| {
-            container.summary.networks.contains_key(&network.name)
+            container.is_up()
+                && container.summary.networks.contains_key(&network.name)
                 && !removals.iter().any(|(gone, _)| gone.summary.id == container.summary.id)
         });
         let staying: Vec<_> = staying.map(|container| container.summary.name.clone()).collect();

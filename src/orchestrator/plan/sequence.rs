@@ -72,7 +72,7 @@ pub fn plan_sequence(
         }
         Sequence::Kill { signal } => {
             let running = |container: &&ObservedContainer| {
-                matches!(container.summary.state, ContainerState::Running { .. } | ContainerState::Paused)
+                matches!(container.summary.state, ContainerState::Running { .. } | ContainerState::Paused { .. })
             };
             for container in within(&targets).into_iter().filter(running) {
                 let step = Step::KillContainer { container: known(container), signal: signal.clone() };
@@ -85,7 +85,7 @@ pub fn plan_sequence(
             if containers.is_empty() {
                 return Err(vec![nothing_to_start(&targets)]);
             }
-            let sleeping = |container: &ObservedContainer| !container.is_up();
+            let sleeping = |container: &ObservedContainer| !container.is_up() || container.is_paused();
             start_in_order(&mut plan, desired, &graph, &containers, &sleeping, *wait);
         }
         Sequence::Restart { options, no_deps } => {

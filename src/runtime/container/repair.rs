@@ -34,10 +34,7 @@ fn is_kept(status: &StatusRecord, boot: &str) -> bool {
 
 /// Says whether a status is one that only a keeper may leave behind.
 fn needs_keeper(status: &Status) -> bool {
-    match status {
-        Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => true,
-        Status::Created | Status::Exited { .. } | Status::Dead { .. } => false,
-    }
+    status.is_up()
 }
 
 /// Returns what a container is really doing. When its keeper is gone with its guard, another takes it over, and where

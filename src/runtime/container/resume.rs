@@ -36,7 +36,10 @@ fn is_due(container: &Container, boot: &str) -> bool {
         return false;
     }
     match (&status.status, container.record.restart) {
-        (Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } | Status::Created, _) => false,
+        (Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. }, _) => false,
+        (Status::Created, RestartRecord::OnFailure { .. }) => false,
+        // One that has never run is left alone, unless that was tried.
+        (Status::Created, _) if status.failure.is_none() => false,
         (_, RestartRecord::No) => false,
         (_, RestartRecord::Always) => true,
         (_, RestartRecord::UnlessStopped) => !status.stopped_by_user,

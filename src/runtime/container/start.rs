@@ -23,6 +23,8 @@ pub enum StartError {
     Record(#[from] RecordError),
     #[error(transparent)]
     Failed(#[from] StartFailure),
+    #[error("cannot start a paused container, try unpause instead")]
+    Paused { name: String },
     #[error("cannot start the keeper of container `{name}`")]
     Keeper {
         name: String,
@@ -44,7 +46,8 @@ pub fn start(rt: &Runtime, name: &str) -> Result<(), StartError> {
     let act = record::lock(&bundle.act_lock()).map_err(|error| gone(error, name))?;
     let container = list::read(rt, &id)?.ok_or_else(|| FindError::NotFound { name: name.into() })?;
     match container.status.status {
-        Status::Running { .. } | Status::Paused { .. } | Status::Restarting { .. } => {
+        Status::Paused { .. } => return Err(StartError::Paused { name: container.record.name }),
+        Status::Running { .. } | Status::Restarting { .. } => {
             drop(act);
             // Without the lock: if its keeper is gone, another takes it for its beginning.
             list::read(rt, &id)?;

@@ -16,7 +16,9 @@ use crate::keeper::ready::StartFailure;
 use crate::keeper::run::{Keeper, millis, now_ms};
 use crate::keeper::stdio::{self, Streams};
 use crate::sandbox::launch::Born;
-use crate::state::container::{ContainerRecord, HealthRecord, NamespaceRecord, Status, StatusRecord, VERSION};
+use crate::state::container::{
+    ContainerRecord, FailureRecord, HealthRecord, NamespaceRecord, Status, StatusRecord, VERSION,
+};
 use crate::state::occurrence;
 use crate::state::record;
 use crate::sys::aside;
@@ -280,8 +282,37 @@ impl Keeper<'_> {
             ports: if is_over { Vec::new() } else { self.held.ports.clone() },
             boot: self.boot.clone(),
             deaf_to: self.machine.deaf_to(),
+            failure: None,
         };
-        if let Err(error) = record::write(&self.bundle.status(), &record) {
+        self.put_status(&record);
+    }
+
+    /// Writes down why it could not be started; else it is what it was before.
+    pub(super) fn write_failure(&self, before: StatusRecord, failure: &StartFailure) {
+        let exit_code = if matches!(failure.exit_code, 126 | 127) { failure.exit_code } else { 128 };
+        let status = match before.status {
+            Status::Exited { exit_code: last, at_ms, since_ms, out_of_memory } => {
+                let exit_code = if exit_code == 128 && last != 0 { last } else { exit_code };
+                Status::Exited { exit_code, at_ms, since_ms, out_of_memory }
+            }
+            Status::Created
+            | Status::Running { .. }
+            | Status::Paused { .. }
+            | Status::Restarting { .. }
+            | Status::Dead { .. } => Status::Created,
+        };
+        let record = StatusRecord {
+            status,
+            boot: self.boot.clone(),
+            stopped_by_user: before.stopped_by_user,
+            failure: Some(FailureRecord { message: failure.message.clone(), exit_code }),
+            ..StatusRecord::created()
+        };
+        self.put_status(&record);
+    }
+
+    fn put_status(&self, record: &StatusRecord) {
+        if let Err(error) = record::write(&self.bundle.status(), record) {
             tracing::error!(error = &error as &dyn Error, "cannot write the status");
         }
     }

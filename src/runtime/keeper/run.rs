@@ -18,7 +18,7 @@ use crate::keeper::probe::{Probe, Progress};
 use crate::keeper::ready::StartFailure;
 use crate::keeper::stdio::{self, Streams};
 use crate::sandbox::launch::Born;
-use crate::state::container::{ContainerRecord, Status};
+use crate::state::container::{ContainerRecord, StatusRecord};
 use crate::state::layout::Bundle;
 use crate::state::process::{ProcessId, boot_id};
 use crate::state::record;
@@ -102,9 +102,10 @@ pub(super) fn begin<'a>(rt: &'a Runtime, id: &str, shared: &'a Shared) -> Result
     let record: ContainerRecord = record::read(&bundle.record())
         .map_err(|error| fail(&error))?
         .ok_or_else(|| fail(&std::io::Error::from(std::io::ErrorKind::NotFound)))?;
+    let before = record::read(&bundle.status()).ok().flatten().unwrap_or_else(StatusRecord::created);
     let mut keeper = Keeper::new(rt, record, shared)?;
     if let Err(failure) = keeper.first_launch() {
-        keeper.write_status(Status::Dead { reason: failure.message.clone() });
+        keeper.write_failure(before, &failure);
         keeper.clear_away();
         return Err(failure);
     }

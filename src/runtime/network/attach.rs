@@ -19,6 +19,12 @@ pub enum AttachError {
     /// The network is not there, or can't be made to work.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// A network that it was made to be on is there no more.
+    #[error("network `{id}`, which it was on, is not found: it has been removed; create the container anew")]
+    Removed {
+        /// The beginning of the network's id.
+        id: String,
+    },
     /// No address is left, or the one asked for is taken.
     #[error("network `{network}`: {problem}")]
     Address {

@@ -11,7 +11,7 @@ use crate::Runtime;
 use crate::network::addresses::{choose_address, mac_of, mac_text, parse_mac};
 use crate::network::attach::AttachError;
 use crate::network::bridge;
-use crate::network::lifecycle::{NetworkError, find, kernel, names_in};
+use crate::network::lifecycle::{find, kernel, names_in};
 use crate::network::subnet::Subnet;
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
@@ -105,8 +105,7 @@ fn lease_one(
     place: usize,
 ) -> Result<(NetworkRecord, EndpointRecord, Option<EndpointRecord>), AttachError> {
     let network = find(rt, &request.network)?
-        .ok_or_else(|| NetworkError::NotFound { name: request.network.clone() })
-        .map_err(AttachError::Network)?;
+        .ok_or_else(|| AttachError::Removed { id: request.network.chars().take(12).collect() })?;
     let wrong = |problem: String| AttachError::Address { network: network.name.clone(), problem };
     let (others, old) = others(rt, &network.id, &container.id)?;
     let used: BTreeSet<IpAddr> = others.iter().flat_map(|other| other.addresses.iter().copied()).collect();

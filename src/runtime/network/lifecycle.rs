@@ -9,9 +9,10 @@ use crate::Runtime;
 use crate::network::addresses::{Taken, choose_subnets};
 use crate::network::subnet::Subnet;
 use crate::network::{bridge, firewall, leases, link, removal, trunk};
+use crate::state::container::StatusRecord;
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
 use crate::state::occurrence::{self, Kind};
-use crate::state::process::ProcessId;
+use crate::state::process::{ProcessId, boot_id};
 use crate::state::record::{self, RecordError};
 use crate::sys::netlink::Socket;
 use crate::sys::netns;
@@ -34,6 +35,8 @@ pub struct NetworkRequest {
     pub labels: BTreeMap<String, String>,
     /// The process that it is for, and without which it is to be cleared away; `None`: it stays.
     pub owner: Option<ProcessId>,
+    /// Its id, 64 hexadecimal digits that no other network has; `None`: a random one.
+    pub id: Option<String>,
 }
 
 impl Default for NetworkRequest {
@@ -49,6 +52,7 @@ impl Default for NetworkRequest {
             ipv6: false,
             labels: BTreeMap::new(),
             owner: None,
+            id: None,
         }
     }
 }
@@ -79,8 +83,8 @@ pub enum NetworkError {
         /// Name or id.
         name: String,
     },
-    /// Containers are on it.
-    #[error("network `{name}` is in use by {}", containers.join(", "))]
+    /// Containers that run are on it, or, for one that is to go only when nobody has it, any containers.
+    #[error("network `{name}` has active endpoints: it is in use by {}", containers.join(", "))]
     InUse {
         /// The network.
         name: String,
@@ -120,20 +124,7 @@ pub(crate) fn kernel(act: &'static str, what: &str) -> impl Fn(io::Error) -> Net
 /// Creates a network: its record, its link, its place in the firewall.
 pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, NetworkError> {
     let unsupported = |problem: String| NetworkError::Unsupported { name: request.name.clone(), problem };
-    let is_trunk = trunk::is_driver(&request.driver);
-    if !is_trunk && !["", "bridge", "default"].contains(&request.driver.as_str()) {
-        let problem = format!("there is no driver `{}`, only `bridge`, `macvlan` and `ipvlan`", request.driver);
-        return Err(unsupported(problem));
-    }
-    if !request.ipv4 && !request.ipv6 {
-        return Err(unsupported("it has neither IPv4 nor IPv6".into()));
-    }
-    let id = random_id().map_err(kernel("name", &request.name))?;
-    let bridge = match is_trunk {
-        true => trunk::check(&request.driver, &request.options).and_then(|()| trunk::parent(&id, &request.options)),
-        false => bridge::check(&request.options).and_then(|()| bridge::name(&id, &request.options)),
-    }
-    .map_err(unsupported)?;
+    let Asked { id, bridge, is_trunk } = check(request)?;
     let _networks = record::lock(&rt.layout.lock("networks"))?;
     let others = list(rt)?;
     if others.iter().any(|other| other.name == request.name) {
@@ -147,25 +138,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     let host =
         netns::own().and_then(|file| file.lock().map(|()| file)).map_err(kernel("lock", "the host's network"))?;
     let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
-    let ours = others.iter().flat_map(|other| &other.subnets).map(Subnet::from).collect();
-    let taken = Taken::read(&mut socket, ours).map_err(kernel("read", "the host's routes"))?;
-    let owns_link = link::find(&mut socket, &bridge).map_err(kernel("find the link", &bridge))?.is_none();
-    let network = NetworkRecord {
-        version: VERSION,
-        subnets: choose_subnets(&id, &request.pools, (request.ipv4, request.ipv6), &taken).map_err(unsupported)?,
-        mtu: bridge::mtu(&mut socket, &request.options).map_err(kernel("read", "the host's default route"))?,
-        id,
-        name: request.name.clone(),
-        created_ms: now_ms(),
-        driver: if is_trunk { request.driver.clone() } else { "bridge".into() },
-        bridge,
-        owns_link,
-        internal: request.internal || (is_trunk && trunk::is_closed(&request.options)),
-        attachable: request.attachable,
-        options: request.options.clone(),
-        labels: request.labels.clone(),
-        owner: request.owner,
-    };
+    let network = chosen(request, Asked { id, bridge, is_trunk }, &others, &mut socket)?;
     let made = make(rt, &mut socket, &network);
     drop(host);
     if let Ok(Some(chain)) = firewall::policy::dropping(true)
@@ -189,6 +162,72 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     Ok(network)
 }
 
+/// Returns the network that [`create`] would make now, and makes nothing.
+pub fn preview(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, NetworkError> {
+    let mut socket = Socket::route().map_err(kernel("open", "rtnetlink"))?;
+    chosen(request, check(request)?, &list(rt)?, &mut socket)
+}
+
+/// What a request that can be fulfilled asks for.
+struct Asked {
+    id: String,
+    /// Name of its link.
+    bridge: String,
+    is_trunk: bool,
+}
+
+fn check(request: &NetworkRequest) -> Result<Asked, NetworkError> {
+    let unsupported = |problem: String| NetworkError::Unsupported { name: request.name.clone(), problem };
+    let is_trunk = trunk::is_driver(&request.driver);
+    if !is_trunk && !["", "bridge", "default"].contains(&request.driver.as_str()) {
+        let problem = format!("there is no driver `{}`, only `bridge`, `macvlan` and `ipvlan`", request.driver);
+        return Err(unsupported(problem));
+    }
+    if !request.ipv4 && !request.ipv6 {
+        return Err(unsupported("it has neither IPv4 nor IPv6".into()));
+    }
+    let id = match &request.id {
+        Some(id) => id.clone(),
+        None => random_id().map_err(kernel("name", &request.name))?,
+    };
+    let bridge = match is_trunk {
+        true => trunk::check(&request.driver, &request.options).and_then(|()| trunk::parent(&id, &request.options)),
+        false => bridge::check(&request.options).and_then(|()| bridge::name(&id, &request.options)),
+    }
+    .map_err(unsupported)?;
+    Ok(Asked { id, bridge, is_trunk })
+}
+
+/// Chooses addresses and all else that was left open.
+fn chosen(
+    request: &NetworkRequest,
+    asked: Asked,
+    others: &[NetworkRecord],
+    socket: &mut Socket,
+) -> Result<NetworkRecord, NetworkError> {
+    let unsupported = |problem: String| NetworkError::Unsupported { name: request.name.clone(), problem };
+    let Asked { id, bridge, is_trunk } = asked;
+    let ours = others.iter().flat_map(|other| &other.subnets).map(Subnet::from).collect();
+    let taken = Taken::read(socket, ours).map_err(kernel("read", "the host's routes"))?;
+    let owns_link = link::find(socket, &bridge).map_err(kernel("find the link", &bridge))?.is_none();
+    Ok(NetworkRecord {
+        version: VERSION,
+        subnets: choose_subnets(&id, &request.pools, (request.ipv4, request.ipv6), &taken).map_err(unsupported)?,
+        mtu: bridge::mtu(socket, &request.options).map_err(kernel("read", "the host's default route"))?,
+        id,
+        name: request.name.clone(),
+        created_ms: now_ms(),
+        driver: if is_trunk { request.driver.clone() } else { "bridge".into() },
+        bridge,
+        owns_link,
+        internal: request.internal || (is_trunk && trunk::is_closed(&request.options)),
+        attachable: request.attachable,
+        options: request.options.clone(),
+        labels: request.labels.clone(),
+        owner: request.owner,
+    })
+}
+
 fn tell(rt: &Runtime, network: &NetworkRecord, action: &str) {
     let mut attributes = network.labels.clone();
     attributes.insert("name".into(), network.name.clone());
@@ -209,16 +248,30 @@ fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<()
     firewall::add_network(rt, network).map_err(kernel("set the firewall for", &network.name))
 }
 
-/// Removes a network that no container is on.
+/// Removes a network that no running container is on. One that is stopped can't be started any more.
 pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
+    remove_unless(rt, id_or_name, |endpoint| is_active(rt, &endpoint.container))
+}
+
+/// Removes a network that no container is on, whether it runs or not.
+pub fn remove_unused(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
+    // A lease whose container is gone holds nothing.
+    remove_unless(rt, id_or_name, |endpoint| Ok(rt.layout.bundle(&endpoint.container).lib.exists()))
+}
+
+fn remove_unless(
+    rt: &Runtime,
+    id_or_name: &str,
+    uses: impl Fn(&EndpointRecord) -> Result<bool, NetworkError>,
+) -> Result<(), NetworkError> {
     let _networks = record::lock(&rt.layout.lock("networks"))?;
     let network = find(rt, id_or_name)?.ok_or_else(|| NetworkError::NotFound { name: id_or_name.into() })?;
-    // A lease whose container is gone holds nothing.
-    let users: Vec<_> = endpoints(rt, &network.id)?
-        .into_iter()
-        .filter(|endpoint| rt.layout.bundle(&endpoint.container).lib.exists())
-        .map(|endpoint| endpoint.container_name)
-        .collect();
+    let mut users = Vec::new();
+    for endpoint in endpoints(rt, &network.id)? {
+        if uses(&endpoint)? {
+            users.push(endpoint.container_name);
+        }
+    }
     if !users.is_empty() {
         return Err(NetworkError::InUse { name: network.name, containers: users });
     }
@@ -228,6 +281,24 @@ pub fn remove(rt: &Runtime, id_or_name: &str) -> Result<(), NetworkError> {
     std::fs::rename(&folder, &leaving).map_err(kernel("remove", &folder.to_string_lossy()))?;
     tell(rt, &network, "destroy");
     clear(rt, &network, &leaving)
+}
+
+/// Says whether a container runs, or somebody is about to start or to remove it: whoever starts one holds its lock from
+/// before the lease is renewed, which takes the lock that we hold, until the status tells that it runs.
+fn is_active(rt: &Runtime, container: &str) -> Result<bool, NetworkError> {
+    let bundle = rt.layout.bundle(container);
+    if !bundle.lib.exists() {
+        return Ok(false);
+    }
+    let act = match record::try_lock(&bundle.act_lock()) {
+        Ok(act) => act,
+        // Removed this very moment.
+        Err(_) if !bundle.lib.exists() => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let status = record::read::<StatusRecord>(&bundle.status())?;
+    let runs = status.is_some_and(|it| it.boot == boot_id() && it.status.is_up());
+    Ok(act.is_none() || runs)
 }
 
 /// Takes away what a network that is none any more has in the kernel, and last what tells of it.
@@ -324,9 +395,9 @@ pub fn endpoint(rt: &Runtime, network: &str, container: &str) -> Result<Option<E
     Ok(record::read(&leases::path(rt, network, container))?)
 }
 
-/// Returns how many leases a network has.
+/// Returns how many containers have links on a network.
 pub fn count_endpoints(rt: &Runtime, network: &str) -> Result<usize, NetworkError> {
-    Ok(names_in(&rt.layout.endpoints(network))?.iter().filter(|name| name.ends_with(".json")).count())
+    Ok(endpoints(rt, network)?.iter().filter(|endpoint| endpoint.up).count())
 }
 
 /// Returns the sorted names in a folder; none when it is not there.

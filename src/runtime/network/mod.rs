@@ -25,7 +25,8 @@ pub mod veth;
 pub use attach::{AttachError, attach, detach};
 pub use leases::{lease, release};
 pub use lifecycle::{
-    NetworkError, NetworkRequest, Pool, count_endpoints, create, endpoint, endpoints, find, list, remove,
+    NetworkError, NetworkRequest, Pool, count_endpoints, create, endpoint, endpoints, find, list, preview, remove,
+    remove_unused,
 };
 pub use settle::settle;
 

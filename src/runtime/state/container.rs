@@ -357,6 +357,18 @@ pub struct StatusRecord {
     /// The stop signal that process 1 did not listen to, so that something else ended it without a wait.
     #[serde(default)]
     pub deaf_to: Option<i32>,
+    /// Why the last start failed; `None`: it did not.
+    #[serde(default)]
+    pub failure: Option<FailureRecord>,
+}
+
+/// Why a container could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// The whole sentence.
+    pub message: String,
+    /// 127: no such program; 126: it may not be run; 128: something else.
+    pub exit_code: i32,
 }
 
 impl StatusRecord {
@@ -372,6 +384,7 @@ impl StatusRecord {
             ports: Vec::new(),
             boot: String::new(),
             deaf_to: None,
+            failure: None,
         }
     }
 }
@@ -400,10 +413,20 @@ pub enum Status {
         since_ms: u64,
         out_of_memory: bool,
     },
-    /// It could not be started.
+    /// It could not be started: what earlier versions wrote, see [`StatusRecord::failure`].
     Dead {
         reason: String,
     },
+}
+
+impl Status {
+    /// Says whether its program runs, or will run again by itself.
+    pub fn is_up(&self) -> bool {
+        match self {
+            Self::Running { .. } | Self::Paused { .. } | Self::Restarting { .. } => true,
+            Self::Created | Self::Exited { .. } | Self::Dead { .. } => false,
+        }
+    }
 }
 
 /// Verdict of a health check.

@@ -5,6 +5,7 @@ pub(crate) mod copy;
 pub(crate) mod extract;
 pub(crate) mod happenings;
 pub(crate) mod output;
+pub(crate) mod pruning;
 pub(crate) mod rows;
 pub(crate) mod several;
 pub(crate) mod usage;

@@ -6,8 +6,9 @@ use orchestrator::engine::usage::CachePrune;
 
 use crate::app::App;
 use crate::args::mount::parse_bytes;
+use crate::commands::acts::pruning::is_confirmed;
 use crate::commands::builder::usage;
-use crate::commands::image::{is_confirmed, list};
+use crate::commands::image::list;
 use crate::error::{CommandError, Kind};
 use crate::print::progress::size;
 
@@ -35,9 +36,9 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), CommandError> {
     let mut prune = wanted(&args.filter, args.keep_storage.as_deref())?;
     prune.all = args.all;
     prune.rehearse = app.settings.dry_run;
-    let what = if args.all { "all build cache" } else { "all build cache that no image has" };
+    let what = if args.all { "all build cache" } else { "all dangling build cache" };
     let warning = format!("WARNING! This will remove {what}.");
-    if !app.settings.dry_run && !args.force && !is_confirmed(app, "builder prune", &warning)? {
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, &warning) {
         return Ok(());
     }
     let (removed, freed) = app.engine()?.prune_build_cache(&prune).await?;

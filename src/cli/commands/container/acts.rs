@@ -7,15 +7,15 @@ use std::time::Duration;
 use orchestrator::engine::Engine;
 use orchestrator::engine::container::{ContainerState, ContainerSummary, StopOptions};
 use orchestrator::engine::error::{EngineError, ErrorKind};
+use orchestrator::engine::usage::ContainerUsage;
 use orchestrator::event::Failure;
 use orchestrator::operations::OperationError;
 
+use crate::app::App;
 use crate::app::foreground::wait_for_end;
-use crate::app::{App, ask};
 use crate::args::moment::parse_grace;
-use crate::commands::container::list::Filters;
-use crate::error::{CommandError, Kind};
-use crate::print::printer::Stream;
+use crate::commands::acts::pruning::{Filter, is_confirmed, report, report_space};
+use crate::error::CommandError;
 
 /// Which containers.
 #[derive(Debug, clap::Args)]
@@ -85,13 +85,13 @@ pub(crate) struct PruneArgs {
     #[arg(short, long)]
     force: bool,
 
-    /// Only those: `label=KEY[=VALUE]`
+    /// Only those: `until=24h`, `label=KEY[=VALUE]`, `label!=KEY[=VALUE]`
     #[arg(long, value_name = "FILTER")]
     filter: Vec<String>,
 }
 
 /// Does `act` to each container and prints its name.
-async fn each<F>(
+pub(crate) async fn each<F>(
     app: &App,
     names: &[String],
     act: impl Fn(Arc<dyn Engine>, ContainerSummary) -> F,
@@ -140,7 +140,7 @@ pub(crate) async fn kill(args: KillArgs, app: &App) -> Result<(), CommandError> 
 
 pub(crate) async fn pause(args: Names, app: &App) -> Result<(), CommandError> {
     let pause = async |engine: Arc<dyn Engine>, it: ContainerSummary| match it.state {
-        ContainerState::Paused => Err(refused(&it.name, "pause", "it is already paused")),
+        ContainerState::Paused { .. } => Err(refused(&it.name, "pause", "it is already paused")),
         _ => engine.pause_container(&it.id).await,
     };
     each(app, &args.names, pause).await
@@ -148,7 +148,7 @@ pub(crate) async fn pause(args: Names, app: &App) -> Result<(), CommandError> {
 
 pub(crate) async fn unpause(args: Names, app: &App) -> Result<(), CommandError> {
     let unpause = async |engine: Arc<dyn Engine>, it: ContainerSummary| match it.state {
-        ContainerState::Paused => engine.unpause_container(&it.id).await,
+        ContainerState::Paused { .. } => engine.unpause_container(&it.id).await,
         _ => Err(refused(&it.name, "unpause", "it is not paused")),
     };
     each(app, &args.names, unpause).await
@@ -193,33 +193,28 @@ pub(crate) async fn wait(args: Names, app: &App) -> Result<(), CommandError> {
 }
 
 pub(crate) async fn prune(args: PruneArgs, app: &App) -> Result<(), CommandError> {
-    confirm(app, args.force, "every container that does not run is removed")?;
-    let filters = Filters::parse(&args.filter).map_err(|why| CommandError::new(Kind::Usage, why))?;
+    let filter = Filter::parse(&args.filter)?;
+    let warning = "WARNING! This will remove all stopped containers.";
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, warning) {
+        return Ok(());
+    }
     let engine = app.engine()?;
-    let mut failures = Vec::new();
-    for container in engine.list_containers(&[]).await? {
-        if container.state.is_up() || !filters.contain(&container) {
+    let (mut gone, mut freed, mut failures) = (Vec::new(), 0, Vec::new());
+    for ContainerUsage { container, size } in engine.disk_usage().await?.containers {
+        if container.state.is_up() || !filter.takes(&container.labels, Some(container.created)) {
             continue;
         }
         match engine.remove_container(&container.id, false).await {
-            Ok(()) => app.printer.data(&container.id.0),
+            Ok(()) => {
+                gone.push(container.id.0);
+                freed += size;
+            }
             Err(error) => failures.push(Failure::new(error, None)),
         }
     }
+    report(app, "Containers", &gone);
+    report_space(app, freed);
     if failures.is_empty() { Ok(()) } else { Err(OperationError::of(failures).into()) }
-}
-
-/// Asks before something can't be undone; who can't be asked must have said `--force`.
-pub(crate) fn confirm(app: &App, force: bool, what: &str) -> Result<(), CommandError> {
-    if force {
-        return Ok(());
-    }
-    if !ask::can_answer() {
-        return Err(CommandError::new(Kind::Usage, format!("{what}, and nobody can be asked here"))
-            .hint("`--force` does not ask"));
-    }
-    let question = format!("Careful: {what}. Go on? [y/N]");
-    if ask::agrees(app, Stream::Err, &question) { Ok(()) } else { Err(CommandError::silent(Kind::Failed)) }
 }
 
 fn refused(name: &str, act: &str, why: &str) -> EngineError {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::commands::acts::rows::{JsonShape, print};
-use crate::commands::ps::{ports, state_word};
+use crate::commands::ps::{mounts, ports, state_word};
 use crate::error::{CommandError, Kind};
 use crate::print::age;
 use crate::print::table::fit;
@@ -92,7 +92,6 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), CommandError> {
 fn row(container: &ContainerSummary, now: SystemTime, whole: bool) -> Value {
     let command = format!("{:?}", container.command.join(" "));
     let labels: Vec<String> = container.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let volumes: Vec<&str> = container.volumes.values().map(String::as_str).collect();
     let networks: Vec<&str> = container.networks.keys().map(String::as_str).collect();
     json!({
         "Command": if whole { command } else { fit(&command, 22) },
@@ -100,8 +99,8 @@ fn row(container: &ContainerSummary, now: SystemTime, whole: bool) -> Value {
         "ID": if whole { container.id.0.clone() } else { container.id.0.chars().take(12).collect() },
         "Image": container.image,
         "Labels": labels.join(","),
-        "LocalVolumes": volumes.len().to_string(),
-        "Mounts": volumes.join(","),
+        "LocalVolumes": container.volumes.len().to_string(),
+        "Mounts": mounts(container, whole),
         "Names": container.name,
         "Networks": networks.join(","),
         "Ports": ports(container),

@@ -1,8 +1,10 @@
 //! `container start`, `exec` and `attach`: what joins our streams to a container's.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use orchestrator::engine::container::ContainerState;
+use orchestrator::engine::Engine;
+use orchestrator::engine::container::{ContainerState, ContainerSummary};
 use orchestrator::engine::exec::ExecSpec;
 
 use crate::app::App;
@@ -11,6 +13,7 @@ use crate::app::streams::{Streams, nowhere};
 use crate::args::keys::parse_keys;
 use crate::args::variables::{of_file, variables};
 use crate::commands::attach::has_terminal;
+use crate::commands::container::acts::each;
 use crate::error::{CommandError, Kind};
 
 /// Start containers that are there
@@ -26,7 +29,7 @@ pub(crate) struct Args {
 
     /// Keys that detach when typed in a row
     #[arg(long, value_name = "KEYS", value_parser = parse_keys)]
-    detach_keys: Option<std::sync::Arc<[u8]>>,
+    detach_keys: Option<Arc<[u8]>>,
 
     /// Names or ids
     #[arg(value_name = "CONTAINER", required = true)]
@@ -36,12 +39,8 @@ pub(crate) struct Args {
 pub(crate) async fn start(args: Args, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     if !args.attach && !args.interactive {
-        for name in &args.names {
-            let container = engine.inspect_container(name).await?;
-            engine.start_container(&container.id).await?;
-            app.printer.data(name);
-        }
-        return Ok(());
+        let start = async |engine: Arc<dyn Engine>, it: ContainerSummary| engine.start_container(&it.id).await;
+        return each(app, &args.names, start).await;
     }
     let [name] = args.names.as_slice() else {
         return Err(CommandError::new(Kind::Usage, "only one container can be attached to at a time"));
@@ -50,7 +49,8 @@ pub(crate) async fn start(args: Args, app: &App) -> Result<(), CommandError> {
     let how = Foreground {
         tty: has_terminal(&engine, &container.id.0).await,
         stdin: args.interactive,
-        start: !container.state.is_up(),
+        // One that is frozen is refused, as Docker does.
+        start: !container.state.is_up() || matches!(container.state, ContainerState::Paused { .. }),
         forward_signals: true,
         detach_keys: args.detach_keys.as_deref().unwrap_or(DETACH_KEYS).to_vec(),
         ..Foreground::default()
@@ -63,7 +63,7 @@ pub(crate) async fn start(args: Args, app: &App) -> Result<(), CommandError> {
 pub(crate) struct AttachArgs {
     /// Keys that detach when typed in a row
     #[arg(long, value_name = "KEYS", value_parser = parse_keys)]
-    detach_keys: Option<std::sync::Arc<[u8]>>,
+    detach_keys: Option<Arc<[u8]>>,
 
     /// Send it no input
     #[arg(long)]
@@ -81,7 +81,7 @@ pub(crate) struct AttachArgs {
 pub(crate) async fn attach(args: AttachArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     let container = engine.inspect_container(&args.name).await?;
-    if !matches!(container.state, ContainerState::Running { .. } | ContainerState::Paused) {
+    if !matches!(container.state, ContainerState::Running { .. } | ContainerState::Paused { .. }) {
         return Err(CommandError::new(Kind::Failed, format!("container `{}` does not run", args.name))
             .hint(format!("`container start -a {}` starts it", args.name)));
     }

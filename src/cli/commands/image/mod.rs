@@ -14,10 +14,9 @@ pub(crate) mod send;
 
 use clap::Subcommand;
 
-use crate::app::{App, ask};
+use crate::app::App;
 use crate::commands::load;
-use crate::error::{CommandError, Kind};
-use crate::print::printer::Stream;
+use crate::error::CommandError;
 
 /// Manage images
 #[derive(Debug, clap::Args)]
@@ -98,16 +97,6 @@ pub(crate) fn split(reference: &str) -> (&str, &str) {
 /// Returns twelve digits of an id, or all of it.
 pub(crate) fn short(id: &str, whole: bool) -> String {
     if whole { id.to_owned() } else { id.trim_start_matches("sha256:").chars().take(12).collect() }
-}
-
-/// Asks before something is removed; where nobody can answer, that is an error.
-pub(crate) fn is_confirmed(app: &App, command: &str, warning: &str) -> Result<bool, CommandError> {
-    if !ask::can_answer() {
-        let message = format!("`{command}` asks before it removes, and nobody can answer here");
-        return Err(CommandError::new(Kind::Usage, message).hint(format!("`{command} --force` does not ask")));
-    }
-    app.printer.note(warning);
-    Ok(ask::agrees(app, Stream::Err, "Are you sure you want to continue? [y/N]"))
 }
 
 #[cfg(test)]

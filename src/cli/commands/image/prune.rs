@@ -7,9 +7,9 @@ use orchestrator::engine::Engine;
 use orchestrator::engine::image::RemovedImage;
 
 use crate::app::App;
-use crate::commands::image::{is_confirmed, list};
+use crate::commands::acts::pruning::{is_confirmed, report, report_space};
+use crate::commands::image::list;
 use crate::error::CommandError;
-use crate::print::progress::size;
 
 /// Remove images that nothing uses
 #[derive(Debug, clap::Args)]
@@ -28,23 +28,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let what = if args.all { "all images without at least one container" } else { "all dangling images" };
+    let what =
+        if args.all { "all images without at least one container associated to them" } else { "all dangling images" };
     let warning = format!("WARNING! This will remove {what}.");
-    if !app.settings.dry_run && !args.force && !is_confirmed(app, "image prune", &warning)? {
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, &warning) {
         return Ok(());
     }
     let engine = app.engine()?;
     let (removed, freed) = prune(&engine, app, args.all, &args.filter).await?;
     report(app, "Images", &removed);
-    app.printer.data(&format!("Total reclaimed space: {}", size(freed)));
+    report_space(app, freed);
     Ok(())
-}
-
-/// Prints what went, as Docker does.
-pub(crate) fn report(app: &App, kind: &str, removed: &[String]) {
-    if !removed.is_empty() {
-        app.printer.data(&format!("Deleted {kind}:\n{}\n", removed.join("\n")));
-    }
 }
 
 /// Removes images and returns what went, and the bytes that are free now.

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
 
 /// Says whether it runs, or may again by itself.
 fn is_active(state: &ContainerState) -> bool {
-    matches!(state, ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting { .. })
+    matches!(state, ContainerState::Running { .. } | ContainerState::Paused { .. } | ContainerState::Restarting { .. })
 }
 
 fn rows(usage: &DiskUsage) -> Vec<Value> {

@@ -22,7 +22,7 @@ pub(crate) async fn info(args: &Args, app: &App) -> Result<(), CommandError> {
     let count = |wanted: fn(&ContainerState) -> bool| containers.iter().filter(|it| wanted(&it.state)).count();
     let images = engine.list_images().await.map_or(0, |images| images.len());
     let uname = rustix::system::uname();
-    let paused = count(|state| matches!(state, ContainerState::Paused));
+    let paused = count(|state| matches!(state, ContainerState::Paused { .. }));
     let facts = json!({
         "Name": uname.nodename().to_string_lossy(),
         "ServerVersion": env!("CARGO_PKG_VERSION"),

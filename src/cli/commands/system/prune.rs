@@ -1,14 +1,18 @@
 //! `system prune`: stopped containers, unused networks and images go, and volumes when asked for.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use orchestrator::engine::container::ContainerState;
 use orchestrator::engine::usage::CachePrune;
+use orchestrator::engine::volume::VolumeSummary;
 
 use crate::app::App;
-use crate::commands::image::{is_confirmed, list, prune};
+use crate::commands::acts::pruning::{Filter, is_confirmed, report, report_space};
+use crate::commands::image::{list, prune};
+use crate::commands::network::prune_networks;
+use crate::commands::volume::is_anonymous;
 use crate::error::CommandError;
-use crate::print::progress::size;
 
 /// Remove what nothing uses
 #[derive(Debug, clap::Args)]
@@ -31,13 +35,19 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
-    let images = if args.all { "all images without at least one container" } else { "all dangling images" };
+    let images =
+        if args.all { "all images without at least one container associated to them" } else { "all dangling images" };
     let volumes = if args.volumes { "\n  - all anonymous volumes not used by at least one container" } else { "" };
     let cache = if args.all { "all build cache" } else { "unused build cache" };
+    let filter = Filter::parse(&args.filter)?;
+    let filtered = match args.filter.as_slice() {
+        [] => String::new(),
+        given => format!("\n  Items to be pruned will be filtered with:\n  - {}\n", given.join("\n  - ")),
+    };
     let warning = format!(
-        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container{volumes}\n  - {images}\n  - {cache}\n"
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container{volumes}\n  - {images}\n  - {cache}\n{filtered}"
     );
-    if !app.settings.dry_run && !args.force && !is_confirmed(app, "system prune", &warning)? {
+    if !app.settings.dry_run && !args.force && !is_confirmed(app, &warning) {
         return Ok(());
     }
     let engine = app.engine()?;
@@ -53,45 +63,42 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
             it.container.state,
             ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead { .. }
         );
-        if ended {
+        if ended && filter.takes(&it.container.labels, Some(it.container.created)) {
             engine.remove_container(&it.container.id, false).await?;
             gone.push(it.container.id.0.clone());
         }
     }
-    prune::report(app, "Containers", &gone);
-    let mut gone = Vec::new();
-    for network in engine.list_networks(&[]).await?.into_iter().filter(|network| network.endpoints == 0) {
-        match engine.remove_network(&network.name).await {
-            Ok(()) => gone.push(network.name),
-            Err(error) => app.printer.warn(&error.message),
-        }
-    }
-    prune::report(app, "Networks", &gone);
+    report(app, "Containers", &gone);
+    let gone = prune_networks(&engine, app, &filter).await?;
+    report(app, "Networks", &gone);
     if args.volumes {
         let mut gone = Vec::new();
-        let is_anonymous = |name: &str| name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit());
+        let labels: BTreeMap<String, VolumeSummary> =
+            engine.list_volumes(&[]).await?.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
         for volume in engine.disk_usage().await?.volumes {
-            if volume.links == 0 && is_anonymous(&volume.name) {
+            let Some(summary) = labels.get(&volume.name) else { continue };
+            if volume.links == 0 && is_anonymous(summary) && filter.takes(&summary.labels, Some(SystemTime::UNIX_EPOCH))
+            {
                 engine.remove_volume(&volume.name).await?;
                 gone.push(volume.name);
             }
         }
-        prune::report(app, "Volumes", &gone);
+        report(app, "Volumes", &gone);
     }
     let (removed, _) = prune::prune(&engine, app, args.all, &args.filter).await?;
-    prune::report(app, "Images", &removed);
+    report(app, "Images", &removed);
     match engine
         .prune_build_cache(&CachePrune { all: args.all, unused_for: unused_for(&args.filter), ..CachePrune::default() })
         .await
     {
         Ok((removed, _)) => {
             let removed: Vec<String> = removed.into_iter().map(|entry| entry.id).collect();
-            prune::report(app, "build cache objects", &removed);
+            report(app, "build cache objects", &removed);
         }
         Err(error) => app.printer.warn(&error.message),
     }
     let freed = taken(&before).saturating_sub(taken(&engine.disk_usage().await?));
-    app.printer.data(&format!("Total reclaimed space: {}", size(freed)));
+    report_space(app, freed);
     Ok(())
 }
 

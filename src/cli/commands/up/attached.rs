@@ -411,7 +411,7 @@ impl<'a> Session<'a> {
         let shown = self.options.shown.contains(&attachment.service);
         match state {
             ContainerState::Created => {}
-            ContainerState::Running { .. } | ContainerState::Paused => {
+            ContainerState::Running { .. } | ContainerState::Paused { .. } => {
                 self.ended.insert(attachment.id.clone(), false);
                 self.failed.remove(&attachment.id);
             }

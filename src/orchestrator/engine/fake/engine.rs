@@ -167,6 +167,10 @@ impl Engine for FakeEngine {
         if matches!(container.summary.state, ContainerState::Running { .. }) {
             return Ok(());
         }
+        if matches!(container.summary.state, ContainerState::Paused { .. }) {
+            let why = "cannot start a paused container, try unpause instead";
+            return Err(EngineError::new(ErrorKind::Conflict, format!("container `{name}`"), why));
+        }
         let (since, at) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
         let health = |health| spec.healthcheck.is_some().then_some(health);
         let state = match behaviour {
@@ -215,11 +219,6 @@ impl Engine for FakeEngine {
         store.act(format!("remove {name}{with}"))?;
         if let Some(container) = store.containers.remove(&id.0) {
             container.state.send_replace(ContainerState::Removed);
-            for network in container.summary.networks.keys() {
-                if let Some(network) = store.networks.get_mut(network) {
-                    network.endpoints -= 1;
-                }
-            }
         }
         Ok(())
     }
@@ -275,11 +274,11 @@ impl Engine for FakeEngine {
 
     async fn list_networks(&self, labels: &[String]) -> Result<Vec<NetworkSummary>, EngineError> {
         let store = self.store();
-        Ok(store.networks.values().filter(|network| has_labels(&network.labels, labels)).cloned().collect())
+        Ok(store.counted_networks().filter(|network| has_labels(&network.labels, labels)).collect())
     }
 
     async fn inspect_network(&self, name: &str) -> Result<Option<NetworkSummary>, EngineError> {
-        Ok(self.store().networks.get(name).cloned())
+        Ok(self.store().counted_networks().find(|network| network.name == name))
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
@@ -292,7 +291,7 @@ impl Engine for FakeEngine {
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
         let mut store = self.store();
         store.act(format!("remove network {name}"))?;
-        if store.networks.get(name).is_some_and(|network| network.endpoints > 0) {
+        if store.counted_networks().any(|network| network.name == name && network.endpoints > 0) {
             let message = format!("network `{name}` is in use");
             return Err(EngineError::new(ErrorKind::Conflict, format!("network `{name}`"), message));
         }

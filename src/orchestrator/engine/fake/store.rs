@@ -64,14 +64,18 @@ impl Store {
     /// Removes what is to be lost at this act.
     fn lose(&mut self, act: &str) -> Option<EngineError> {
         let name = self.lost.get(act)?.clone();
-        let gone: Vec<_> = self.containers.extract_if(.., |_, container| container.summary.name == name).collect();
-        for network in gone.iter().flat_map(|(_, container)| container.summary.networks.keys()) {
-            if let Some(network) = self.networks.get_mut(network) {
-                network.endpoints -= 1;
-            }
-        }
+        self.containers.retain(|_, container| container.summary.name != name);
         self.networks.remove(&name);
         Some(EngineError::new(ErrorKind::NotFound, format!("`{name}`"), format!("there is no `{name}`")))
+    }
+
+    /// Returns the networks, each with the count of running containers on it.
+    pub(super) fn counted_networks(&self) -> impl Iterator<Item = NetworkSummary> {
+        self.networks.values().cloned().map(|network| {
+            let is_on =
+                |it: &&FakeContainer| it.summary.state.is_up() && it.summary.networks.contains_key(&network.name);
+            NetworkSummary { endpoints: self.containers.values().filter(is_on).count(), ..network }
+        })
     }
 
     pub(super) fn container(&mut self, id: &str) -> Result<&mut FakeContainer, EngineError> {
@@ -129,7 +133,7 @@ pub(super) fn summary(
     spec: &ContainerSpec,
     image: &ImageSummary,
 ) -> ContainerSummary {
-    let mut volumes = BTreeMap::new();
+    let (mut volumes, mut binds) = (BTreeMap::new(), BTreeMap::new());
     let mut anonymous_volumes = Vec::new();
     for mount in &spec.mounts {
         match &mount.source {
@@ -141,7 +145,10 @@ pub(super) fn summary(
                 volumes.insert(mount.target.clone(), name);
                 anonymous_volumes.push(mount.target.clone());
             }
-            MountSource::Bind { .. } | MountSource::Tmpfs { .. } | MountSource::Image { .. } => {}
+            MountSource::Bind { path, .. } => {
+                binds.insert(mount.target.clone(), path.clone());
+            }
+            MountSource::Tmpfs { .. } | MountSource::Image { .. } => {}
         }
     }
     for target in &image.volumes {
@@ -154,9 +161,6 @@ pub(super) fn summary(
     if let NetworkMode::Networks(endpoints) = &spec.network {
         for endpoint in endpoints {
             networks.insert(endpoint.network.clone(), Vec::new());
-            if let Some(network) = store.networks.get_mut(&endpoint.network) {
-                network.endpoints += 1;
-            }
         }
     }
     ContainerSummary {
@@ -172,6 +176,7 @@ pub(super) fn summary(
         networks,
         volumes,
         anonymous_volumes,
+        binds,
     }
 }
 
@@ -194,6 +199,7 @@ pub(super) fn network(spec: &NetworkSpec) -> NetworkSummary {
         name: spec.name.clone(),
         driver: spec.driver.clone().unwrap_or_else(|| "bridge".to_owned()),
         labels: spec.labels.clone(),
+        created: None,
         endpoints: 0,
     }
 }
@@ -206,7 +212,7 @@ pub(super) fn word(state: &ContainerState) -> String {
     match state {
         ContainerState::Created => "created".to_owned(),
         ContainerState::Running { .. } => "running".to_owned(),
-        ContainerState::Paused => "paused".to_owned(),
+        ContainerState::Paused { .. } => "paused".to_owned(),
         ContainerState::Restarting { .. } => "restarting".to_owned(),
         ContainerState::Exited { exit_code, .. } => format!("exited {exit_code}"),
         ContainerState::Dead { .. } => "dead".to_owned(),

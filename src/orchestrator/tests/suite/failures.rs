@@ -293,7 +293,10 @@ async fn a_crash_loop_is_not_ready() {
     let project = project([service("web", "app:1")]);
     let bench = Bench::new(&project);
     bench.up(&project, &UpOptions::default()).await;
-    bench.engine.set_state("shop-web-1", ContainerState::Restarting { exit_code: 3, attempts: 5 });
+    bench.engine.set_state(
+        "shop-web-1",
+        ContainerState::Restarting { exit_code: 3, attempts: 5, at: std::time::SystemTime::UNIX_EPOCH },
+    );
     let options = UpOptions { wait: true, ..UpOptions::default() };
     expect![[r#"
         error: service `web` is not ready: container `shop-web-1` keeps crashing: 5 restarts, the last run ended with exit code 3

@@ -7,9 +7,11 @@ use crate::network::firewall::{self, table};
 use crate::network::tests::scratch::{Host, ask, new_netns, on_a_host, serve};
 use crate::network::{
     AttachError, NetworkError, NetworkRequest, Pool, attach, create, detach, endpoints, find, lease, list, release,
-    remove,
+    remove, remove_unused,
 };
-use crate::state::container::NetworkModeRecord;
+use crate::state::container::{NetworkModeRecord, Status, StatusRecord};
+use crate::state::process::{ProcessId, boot_id};
+use crate::state::record;
 use crate::sys::netlink::Socket;
 use crate::sys::netns;
 
@@ -40,9 +42,19 @@ fn removal_leaves_no_link_table_or_lease() {
         let a = host.container("a", &[&network]);
         let link = a.endpoints[0].host_link.clone();
         assert!(host.has_link(&network.bridge) && host.has_link(&link) && has_table(host));
-        assert!(
-            matches!(remove(&host.rt, "front"), Err(NetworkError::InUse { containers, .. }) if containers == ["a"])
-        );
+        let is_in_use = |result| matches!(result, Err(NetworkError::InUse { containers, .. }) if containers == ["a"]);
+        let bundle = host.rt.layout.bundle(&a.record.id);
+        let mut status = StatusRecord { boot: boot_id(), ..StatusRecord::created() };
+        let init = ProcessId::of(std::process::id().cast_signed()).unwrap();
+        status.status = Status::Running { init, since_ms: 0 };
+        record::write(&bundle.status(), &status).unwrap();
+        assert!(is_in_use(remove(&host.rt, "front")) && is_in_use(remove_unused(&host.rt, "front")));
+        status.status = Status::Exited { exit_code: 0, at_ms: 0, since_ms: 0, out_of_memory: false };
+        record::write(&bundle.status(), &status).unwrap();
+        assert!(is_in_use(remove_unused(&host.rt, "front")));
+        let starting = record::lock(&bundle.act_lock()).unwrap();
+        assert!(is_in_use(remove(&host.rt, "front")));
+        drop(starting);
         for _ in 0..2 {
             detach(&host.rt, &a.record.id).unwrap();
         }
@@ -52,6 +64,8 @@ fn removal_leaves_no_link_table_or_lease() {
             release(&host.rt, &a.record.id).unwrap();
         }
         assert!(endpoints(&host.rt, &network.id).unwrap().is_empty());
+        // A stopped container of which the lease is still there does not hold it.
+        lease(&host.rt, &a.record).unwrap();
         remove(&host.rt, "front").unwrap();
         assert!(!host.has_link(&network.bridge) && !has_table(host));
         assert!(list(&host.rt).unwrap().is_empty() && find(&host.rt, "front").unwrap().is_none());

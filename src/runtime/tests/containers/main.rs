@@ -166,7 +166,9 @@ fn an_unknown_program_is_an_error_of_the_start(scratch: &Scratch) {
         }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(scratch.status(&id).status, Status::Dead { .. }));
+    let status = scratch.status(&id);
+    assert_eq!(status.status, Status::Created);
+    assert_eq!(status.failure.map(|failure| failure.exit_code), Some(127));
     remove::remove(&scratch.rt, &id, RemoveRequest::default()).unwrap();
 }
 

@@ -36,7 +36,7 @@ pub fn import(
     tags: &[Reference],
 ) -> Result<Image, ImportError> {
     let _lease = store::lease(rt)?;
-    let staged = staging::create(rt).map_err(ImportError::Stage)?;
+    let staged = staging::begin(rt).map_err(ImportError::Stage)?;
     let read = |error| ImportError::Extract(ExtractError::Archive(ArchiveError::Read(error)));
     let archive = BufReader::with_capacity(128 << 10, unpack::decompress(archive).map_err(read)?);
     // There is nothing below that a mark could hide: `.wh.` names are files like any other.

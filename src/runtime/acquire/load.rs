@@ -88,7 +88,7 @@ pub fn load(rt: &Runtime, path: &Path, reporter: &dyn Reporter) -> Result<Vec<Im
 /// Loads every image of an archive that is read once, such as standard input.
 pub fn load_from(rt: &Runtime, archive: impl Read, reporter: &dyn Reporter) -> Result<Vec<Image>, LoadError> {
     let _lease = store::lease(rt)?;
-    let staged = staging::create(rt).map_err(LoadError::Stage)?;
+    let staged = staging::begin(rt).map_err(LoadError::Stage)?;
     let read = |error| LoadError::Extract(ExtractError::Archive(ArchiveError::Read(error)));
     let archive = BufReader::with_capacity(128 << 10, unpack::decompress(archive).map_err(read)?);
     extract::extract(staged.directory.as_fd(), &mut Archive::new(archive), Rules::default())?;

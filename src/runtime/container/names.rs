@@ -23,12 +23,13 @@ pub fn holder(rt: &Runtime, name: &str) -> Option<String> {
     if !is_valid(name) {
         return None;
     }
-    let id = std::fs::read_to_string(rt.layout.name(name)).ok()?;
-    if id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
+    let id = std::fs::read_to_string(rt.layout.name(name)).ok().filter(|id| is_id(id))?;
     let is_there = |bundle: Bundle| bundle.lib.is_dir();
     (is_there(rt.layout.bundle(&id)) || is_there(rt.layout.unfinished(&id))).then_some(id)
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Gives a name to a container. The lock must be held.
@@ -43,6 +44,18 @@ pub fn take_back(rt: &Runtime, name: &str, id: &str, _lock: &Lock) {
     if std::fs::read_to_string(&path).is_ok_and(|holder| holder == id) {
         // What can't be removed is nobody's as soon as the bundle is gone.
         let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Takes back whatever name a container has of which nobody knows more than its id, and all that are nobody's: those who
+/// gave them were killed. The lock must be held.
+pub fn take_back_of(rt: &Runtime, id: &str, _lock: &Lock) {
+    for entry in std::fs::read_dir(rt.layout.names()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| holder(rt, name).is_none_or(|holder| holder == id)) {
+            // As above.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -31,18 +31,22 @@ pub fn rename(rt: &Runtime, name: &str, new: &str) -> Result<(), RenameError> {
     let _act = record::lock(&rt.layout.bundle(&id).act_lock())?;
     let lock = names::lock(rt)?;
     let mut container = list::find(rt, &id)?.record;
+    // It may have the name already and not know: whoever gave it was killed then.
     match names::holder(rt, new) {
-        Some(holder) if holder == id => return Ok(()),
-        Some(id) => return Err(RenameError::Taken { name: new.into(), id }),
-        None => {}
+        Some(other) if other != id => return Err(RenameError::Taken { name: new.into(), id: other }),
+        Some(_) | None => names::give(rt, new, &id, &lock)?,
     }
-    names::give(rt, new, &id, &lock)?;
     let old = std::mem::replace(&mut container.name, new.into());
     if let Err(error) = record::write(&rt.layout.bundle(&id).record(), &container) {
         names::take_back(rt, new, &id, &lock);
         return Err(error.into());
     }
-    names::take_back(rt, &old, &id, &lock);
+    for former in [name, &old].into_iter().filter(|former| *former != new) {
+        names::take_back(rt, former, &id, &lock);
+    }
+    if old == new {
+        return Ok(());
+    }
     occurrence::of_container(&rt.layout, &container, "rename", &[("oldName", format!("/{old}"))]);
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::container::{names, remove, start};
 use crate::keeper::ready::Ready;
 use crate::keeper::spec;
 use crate::network::{self, ports};
+use crate::snapshot::overlay;
 use crate::state::container::{ContainerRecord, RestartRecord, Status, StatusRecord};
 use crate::state::process::{ProcessId, boot_id};
 use crate::state::record::{self, RecordError};
@@ -132,8 +133,9 @@ pub fn sweep(rt: &Runtime, id: &str) {
         return;
     }
     if let Ok(Some(_act)) = record::try_lock(&bundle.act_lock()) {
-        if let Ok(Some(container)) = record::read::<ContainerRecord>(&bundle.record()) {
-            names::take_back(rt, &container.name, id, &lock);
+        match record::read::<ContainerRecord>(&bundle.record()) {
+            Ok(Some(container)) => names::take_back(rt, &container.name, id, &lock),
+            Ok(None) | Err(_) => names::take_back_of(rt, id, &lock),
         }
         drop(lock);
         for volume in record::read::<Vec<String>>(&bundle.doomed()).ok().flatten().unwrap_or_default() {
@@ -141,7 +143,38 @@ pub fn sweep(rt: &Runtime, id: &str) {
             let _ = volume::remove(rt, &volume);
         }
         let _ = network::release(rt, id);
+        // The image's root, which its maker was killed over while it filled a volume from it.
+        let _ = overlay::unmount(&bundle.root());
         // What can't be removed now is tried again next time.
         let _ = remove::remove_bundle(&bundle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::layout::Layout;
+
+    #[test]
+    fn a_bundle_whose_maker_was_killed_with_the_image_mounted_goes_with_its_name() {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let rt = Runtime::open(Layout::under(root.path())).unwrap();
+        let (id, image) = ("a".repeat(64), root.path().join("image"));
+        let bundle = rt.layout.unfinished(&id);
+        std::fs::create_dir_all(bundle.root()).unwrap();
+        std::fs::create_dir(&image).unwrap();
+        std::fs::write(image.join("file"), "").unwrap();
+        overlay::mount_read_only(&[image], &bundle.root()).unwrap();
+        let lock = names::lock(&rt).unwrap();
+        names::give(&rt, "web", &id, &lock).unwrap();
+        let other = "b".repeat(64);
+        std::fs::create_dir(rt.layout.bundle(&other).lib).unwrap();
+        names::give(&rt, "other", &other, &lock).unwrap();
+        names::give(&rt, "half", "", &lock).unwrap();
+        drop(lock);
+        sweep(&rt, &id);
+        assert!(!bundle.lib.exists());
+        let left = std::fs::read_dir(rt.layout.names()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["other"]);
     }
 }

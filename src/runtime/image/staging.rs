@@ -46,6 +46,14 @@ pub fn create(rt: &Runtime) -> io::Result<Staging> {
     }
 }
 
+/// As [`create`], but clears away first what killed processes have left: for what takes a while anyway.
+pub fn begin(rt: &Runtime) -> io::Result<Staging> {
+    if let Err(error) = collect(rt) {
+        tracing::debug!(%error, "garbage of earlier processes stays");
+    }
+    create(rt)
+}
+
 impl Staging {
     /// Moves it to `target`; `false` when something is there already, and then ours is gone.
     pub fn publish(self, target: &Path) -> io::Result<bool> {

@@ -136,13 +136,14 @@ pub fn make(socket: &mut Socket, network: &NetworkRecord) -> Result<u32, Network
             Err(refused) => return Err(error(refused.into())),
         }
     }
-    socket.request(&[link::up(link.index)]).map_err(|refused| error(refused.into()))?;
     // Ports published on 127.0.0.1 send packets from there through this link; the firewall bars the way back.
     sysctl(&format!("ipv4/conf/{}/route_localnet", network.bridge), "1").map_err(&error)?;
     forward("ipv4/ip_forward").map_err(kernel("turn on", "net.ipv4.ip_forward"))?;
     if has_ipv6 {
         forward("ipv6/conf/all/forwarding").map_err(kernel("turn on", "net.ipv6.conf.all.forwarding"))?;
     }
+    // Last: a link that is up has all else.
+    socket.request(&[link::up(link.index)]).map_err(|refused| error(refused.into()))?;
     Ok(link.index)
 }
 

@@ -10,6 +10,7 @@ use crate::network::addresses::{Taken, choose_subnets};
 use crate::network::subnet::Subnet;
 use crate::network::{bridge, firewall, leases, link, removal, trunk};
 use crate::state::container::StatusRecord;
+use crate::state::layout::Layout;
 use crate::state::network::{EndpointRecord, NetworkRecord, VERSION};
 use crate::state::occurrence::{self, Kind};
 use crate::state::process::{ProcessId, boot_id};
@@ -126,7 +127,8 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     let unsupported = |problem: String| NetworkError::Unsupported { name: request.name.clone(), problem };
     let Asked { id, bridge, is_trunk } = check(request)?;
     let _networks = record::lock(&rt.layout.lock("networks"))?;
-    let others = list(rt)?;
+    let (others, left) = recorded(rt)?;
+    clear_left(rt, &left);
     if others.iter().any(|other| other.name == request.name) {
         return Err(NetworkError::NameTaken { name: request.name.clone() });
     }
@@ -155,7 +157,7 @@ pub fn create(rt: &Runtime, request: &NetworkRequest) -> Result<NetworkRecord, N
     if let Err(error) = made {
         // What is half there goes; the first error is the one that tells.
         let _ = remove_link(&mut socket, &network);
-        let _ = std::fs::remove_dir_all(rt.layout.networks().join(&network.id));
+        let _ = std::fs::remove_dir_all(rt.layout.networks().join(Layout::unmade_network(&network.id)));
         return Err(error);
     }
     tell(rt, &network, "create");
@@ -236,16 +238,20 @@ fn tell(rt: &Runtime, network: &NetworkRecord, action: &str) {
 }
 
 fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<(), NetworkError> {
-    let endpoints = rt.layout.endpoints(&network.id);
+    // The record before the link, or a kill in between would leave a link that nobody knows. It is no network before
+    // all of it is there: at its start a container looks for the link and the table, not whether they are complete.
+    let unmade = Layout::unmade_network(&network.id);
+    let endpoints = rt.layout.endpoints(&unmade);
     std::fs::create_dir_all(&endpoints).map_err(kernel("create", &endpoints.to_string_lossy()))?;
-    // The record before the link: after a kill in between there is a network, whose link the next attach makes. The
-    // other way round there would be a link that nobody knows.
-    record::write(&rt.layout.network(&network.id), network)?;
+    record::write(&rt.layout.network(&unmade), network)?;
     match trunk::is_one(network) {
         true => drop(trunk::ensure(socket, network)?),
         false => drop(bridge::make(socket, network)?),
     }
-    firewall::add_network(rt, network).map_err(kernel("set the firewall for", &network.name))
+    firewall::add_network(rt, network).map_err(kernel("set the firewall for", &network.name))?;
+    let folder = rt.layout.networks().join(&network.id);
+    let made = std::fs::rename(rt.layout.networks().join(unmade), &folder);
+    made.map_err(kernel("create", &folder.to_string_lossy()))
 }
 
 /// Removes a network that no running container is on. One that is stopped can't be started any more.
@@ -323,11 +329,17 @@ fn is_abandoned(network: &NetworkRecord) -> bool {
 /// Clears away what killed commands have left: networks half made or half removed. Whoever makes or removes one now
 /// holds the lock: then it is for the next one to do.
 fn mend(rt: &Runtime, folders: &[String]) {
-    let Ok(Some(_networks)) = record::try_lock(&rt.layout.lock("networks")) else { return };
+    if let Ok(Some(_networks)) = record::try_lock(&rt.layout.lock("networks")) {
+        clear_left(rt, folders);
+    }
+}
+
+/// Clears away what killed commands have left in `folders`. The lock must be held.
+fn clear_left(rt: &Runtime, folders: &[String]) {
     for folder in folders {
         let path = rt.layout.networks().join(folder);
         match record::read::<NetworkRecord>(&rt.layout.network(folder)) {
-            Ok(Some(network)) if is_abandoned(&network) || path == rt.layout.leaving_network(&network.id) => {
+            Ok(Some(network)) if is_abandoned(&network) || *folder != network.id => {
                 if let Err(error) = clear(rt, &network, &path) {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot clear away a removed network");
                 }

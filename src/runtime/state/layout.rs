@@ -140,6 +140,11 @@ impl Layout {
         self.networks().join(format!("{id}.leaving"))
     }
 
+    /// Name of a network's folder until all of the network is there: what a kill leaves of it is none.
+    pub fn unmade_network(id: &str) -> String {
+        format!("{id}.making")
+    }
+
     /// The leases of one network: one file a container, `endpoints/<container id>.json`.
     pub fn endpoints(&self, network: &str) -> PathBuf {
         self.networks().join(network).join("endpoints")
@@ -168,6 +173,11 @@ impl Layout {
     /// One volume's record.
     pub fn volume(&self, name: &str) -> PathBuf {
         self.volumes().join(name).join("volume.json")
+    }
+
+    /// Name of a volume's folder before all of it is there, and while it is being removed: no volume can have it.
+    pub fn unmade_volume(name: &str) -> String {
+        format!(".{name}")
     }
 
     /// The directory that is mounted.

@@ -19,4 +19,7 @@ pub struct VolumeRecord {
     pub anonymous: bool,
     /// First use has copied the image's content, or decided that there is none.
     pub populated: bool,
+    /// First use copies the image's content just now, or was killed over it.
+    #[serde(default)]
+    pub filling: bool,
 }

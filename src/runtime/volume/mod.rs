@@ -1,17 +1,17 @@
 //! Named folders that outlive containers, and their first-use copy of what an image has in their place.
 
+mod copy;
 pub mod device;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timestamps, Uid, XattrFlags};
 
 use crate::Runtime;
 use crate::state::container::{ContainerRecord, MountSourceRecord, StatusRecord};
+use crate::state::layout::Layout;
 use crate::state::occurrence::{self, Kind};
 use crate::state::record::{self, Lock, RecordError};
 use crate::state::volume::VolumeRecord;
@@ -74,10 +74,16 @@ pub fn create(rt: &Runtime, request: &VolumeRequest) -> Result<VolumeRecord, Vol
         labels: request.labels.clone(),
         anonymous: request.anonymous,
         populated: false,
+        filling: false,
     };
-    let data = rt.layout.volume_data(&request.name);
+    let unmade = Layout::unmade_volume(&request.name);
+    clear(rt, &unmade)?;
+    let data = rt.layout.volume_data(&unmade);
     std::fs::create_dir_all(&data).map_err(|source| VolumeError::Io { act: "create", path: data, source })?;
-    record::write(&rt.layout.volume(&request.name), &volume)?;
+    record::write(&rt.layout.volume(&unmade), &volume)?;
+    let folder = rt.layout.volumes().join(&request.name);
+    let made = std::fs::rename(rt.layout.volumes().join(unmade), &folder);
+    made.map_err(|source| VolumeError::Io { act: "create", path: folder, source })?;
     tell(rt, &volume, "create");
     Ok(volume)
 }
@@ -119,14 +125,35 @@ pub fn find(rt: &Runtime, name: &str) -> Result<Option<VolumeRecord>, VolumeErro
     Ok(record::read(&rt.layout.volume(name))?)
 }
 
-/// Returns every volume, by name.
+/// Clears away what is left of a volume that was never finished, or is none any more. The lock must be held.
+fn clear(rt: &Runtime, unmade: &str) -> Result<(), VolumeError> {
+    let folder = rt.layout.volumes().join(unmade);
+    match std::fs::remove_dir_all(&folder) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(VolumeError::Io { act: "remove", path: folder, source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Returns every volume, by name, and clears away what killed commands have left of others.
 pub fn list(rt: &Runtime) -> Result<Vec<VolumeRecord>, VolumeError> {
     let folder = rt.layout.volumes();
     let error = |source| VolumeError::Io { act: "read", path: folder.clone(), source };
-    let mut volumes = Vec::new();
+    let (mut volumes, mut left) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(&folder).map_err(error)? {
-        if let Some(name) = entry.map_err(error)?.file_name().to_str() {
-            volumes.extend(find(rt, name)?);
+        match entry.map_err(error)?.file_name().to_str() {
+            Some(name) if name.starts_with('.') => left.push(name.to_owned()),
+            Some(name) => volumes.extend(find(rt, name)?),
+            None => {}
+        }
+    }
+    // Whoever makes or removes one now holds the lock: then it is for the next one to do.
+    if !left.is_empty()
+        && let Some(_lock) = record::try_lock(&rt.layout.lock("volumes"))?
+    {
+        for error in left.iter().filter_map(|name| clear(rt, name).err()) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot clear away what is left of a volume");
         }
     }
     volumes.sort_by(|a: &VolumeRecord, b| a.name.cmp(&b.name));
@@ -204,11 +231,14 @@ pub fn remove(rt: &Runtime, name: &str) -> Result<bool, VolumeError> {
     // What is mounted is not ours to remove.
     let data = rt.layout.volume_data(name);
     device::unmount(&data).map_err(|source| VolumeError::Io { act: "unmount", path: data, source })?;
-    let record = rt.layout.volume(name);
-    std::fs::remove_file(&record).map_err(|source| VolumeError::Io { act: "remove", path: record, source })?;
+    // From here on it is no volume any more, and what was in it comes back in none of its name; what a kill leaves of
+    // it, the next listing clears away.
+    let (folder, unmade) = (rt.layout.volumes().join(name), Layout::unmade_volume(name));
+    clear(rt, &unmade)?;
+    let left = std::fs::rename(&folder, rt.layout.volumes().join(&unmade));
+    left.map_err(|source| VolumeError::Io { act: "remove", path: folder, source })?;
     tell(rt, &volume, "destroy");
-    let folder = rt.layout.volumes().join(name);
-    std::fs::remove_dir_all(&folder).map_err(|source| VolumeError::Io { act: "remove", path: folder, source })?;
+    clear(rt, &unmade)?;
     Ok(true)
 }
 
@@ -260,108 +290,34 @@ pub fn populate(
     }
     let is_device = matches!(backing(&volume)?, Backing::Device(_));
     let path = mounted(rt, &volume)?;
-    let filled = fill(&path, source);
+    let filled = fill(rt, &mut volume, &path, source);
     if is_device {
         // Until the start: a container may be created and never run.
         unmount_unused(rt, name, None)?;
     }
     filled?;
-    volume.populated = true;
+    (volume.populated, volume.filling) = (true, false);
     Ok(record::write(&rt.layout.volume(name), &volume)?)
 }
 
-fn fill(path: &Path, source: &mut dyn FnMut() -> io::Result<Option<OwnedFd>>) -> Result<(), VolumeError> {
+fn fill(
+    rt: &Runtime,
+    volume: &mut VolumeRecord,
+    path: &Path,
+    source: &mut dyn FnMut() -> io::Result<Option<OwnedFd>>,
+) -> Result<(), VolumeError> {
     let error = |act, source| VolumeError::Io { act, path: path.to_owned(), source };
     let is_empty = std::fs::read_dir(path).map_err(|source| error("read", source))?.next().is_none();
-    if is_empty && let Some(from) = source().map_err(|source| error("fill", source))? {
+    if (is_empty || volume.filling)
+        && let Some(from) = source().map_err(|source| error("fill", source))?
+    {
+        // After a kill it is not empty, and yet only half of what it is to be.
+        volume.filling = true;
+        record::write(&rt.layout.volume(&volume.name), volume)?;
         let to = File::open(path).map_err(|source| error("open", source))?;
-        copy_folder(from.as_fd(), to.as_fd()).map_err(|source| error("fill", source))?;
+        copy::copy_folder(from.as_fd(), to.as_fd()).map_err(|source| error("fill", source))?;
     }
     Ok(())
-}
-
-/// Copies the content and the metadata of one folder to another; by descriptor, so that no link leads astray.
-fn copy_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    for entry in rustix::fs::Dir::read_from(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let mode = Mode::from_raw_mode(stat.st_mode);
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                rustix::fs::mkdirat(to, name, Mode::RWXU)?;
-                let (inner, outer) = (
-                    rustix::fs::openat(from, name, flags, Mode::empty())?,
-                    rustix::fs::openat(to, name, flags, Mode::empty())?,
-                );
-                copy_folder(inner.as_fd(), outer.as_fd())?;
-                continue;
-            }
-            FileType::RegularFile => {
-                let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let mut source = File::from(rustix::fs::openat(from, name, flags | OFlags::RDONLY, Mode::empty())?);
-                let create = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-                let mut target = File::from(rustix::fs::openat(to, name, create, Mode::RUSR | Mode::WUSR)?);
-                io::copy(&mut source, &mut target)?;
-                copy_metadata(source.as_fd(), target.as_fd())?;
-                continue;
-            }
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(from, name, Vec::new())?;
-                rustix::fs::symlinkat(target, to, name)?;
-            }
-            kind @ (FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice) => {
-                rustix::fs::mknodat(to, name, kind, mode, stat.st_rdev)?;
-            }
-            FileType::Unknown => continue,
-        }
-        let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-        rustix::fs::chownat(to, name, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-        rustix::fs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    copy_metadata(from, to)
-}
-
-fn copy_metadata(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    let stat = rustix::fs::fstat(from)?;
-    rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
-    copy_attributes(from, to)?;
-    // After the owner, whose change takes set-user-ID bits away.
-    rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode))?;
-    rustix::fs::futimens(to, &times(&stat))?;
-    Ok(())
-}
-
-fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    let mut names = vec![0_u8; 4096];
-    let length = match rustix::fs::flistxattr(from, &mut names[..]) {
-        Ok(length) => length,
-        Err(rustix::io::Errno::OPNOTSUPP) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        // What overlayfs notes about a file is no part of it.
-        if name.starts_with(b"trusted.overlay.") {
-            continue;
-        }
-        let mut value = vec![0_u8; 65536];
-        let length = rustix::fs::fgetxattr(from, name, &mut value[..])?;
-        rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-fn times(stat: &rustix::fs::Stat) -> Timestamps {
-    let time =
-        |seconds: i64, nanos: u64| rustix::fs::Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanos).unwrap_or(0) };
-    Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
-    }
 }
 
 #[cfg(test)]
@@ -403,6 +359,46 @@ mod tests {
             create(&rt, &nfs).unwrap_err().to_string(),
             "volume `data`: there is no volume driver `nfs`, only `local`"
         );
+    }
+
+    #[test]
+    fn what_a_kill_leaves_of_a_volume_is_none_and_goes_at_the_next_listing() {
+        let (_root, rt) = scratch();
+        create(&rt, &request("data")).unwrap();
+        std::fs::write(rt.layout.volume_data("data").join("old"), "").unwrap();
+        // Before its record, and before its own name; the latter as in the middle of a removal, too.
+        let folder = |name: &str| rt.layout.volumes().join(name);
+        std::fs::create_dir_all(rt.layout.volume_data(&Layout::unmade_volume("half"))).unwrap();
+        std::fs::rename(folder("data"), folder(&Layout::unmade_volume("data"))).unwrap();
+        assert_eq!(find(&rt, "data").unwrap(), None);
+        create(&rt, &request("data")).unwrap();
+        assert!(!rt.layout.volume_data("data").join("old").exists(), "a removed volume's content came back");
+        std::fs::create_dir_all(rt.layout.volume_data(&Layout::unmade_volume("data"))).unwrap();
+        assert_eq!(list(&rt).unwrap().len(), 1);
+        assert_eq!(std::fs::read_dir(rt.layout.volumes()).unwrap().count(), 1, "what was left is still there");
+    }
+
+    #[test]
+    fn a_first_use_that_was_killed_half_way_is_done_again() {
+        let (root, rt) = scratch();
+        create(&rt, &request("data")).unwrap();
+        let image = root.path().join("image");
+        std::fs::create_dir_all(image.join("inner")).unwrap();
+        std::os::unix::fs::symlink("inner", image.join("link")).unwrap();
+        std::fs::write(image.join("inner/file"), "whole").unwrap();
+        let data = rt.layout.volume_data("data");
+        let mut killed = || {
+            // What somebody else's copy had done when it was killed.
+            std::fs::create_dir_all(data.join("inner"))?;
+            std::fs::write(data.join("inner/file"), "wh")?;
+            std::os::unix::fs::symlink("inner", data.join("link"))?;
+            Ok(Some(File::open("/proc/self/exe")?.into()))
+        };
+        assert!(populate(&rt, "data", &mut killed).is_err(), "a file is no folder to copy");
+        assert_eq!(std::fs::read_to_string(data.join("inner/file")).unwrap(), "wh");
+        populate(&rt, "data", &mut || Ok(Some(File::open(&image)?.into()))).unwrap();
+        assert_eq!(std::fs::read_to_string(data.join("inner/file")).unwrap(), "whole");
+        assert!(!find(&rt, "data").unwrap().unwrap().filling);
     }
 
     #[test]

@@ -90,7 +90,9 @@ pub fn add_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
 
 /// Forgets a network, and with the last one the table. Its record is gone already.
 pub fn remove_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
-    let others = networks(rt)?;
+    let mut others = networks(rt)?;
+    // One that was never finished is still there.
+    others.retain(|other| other.id != network.id);
     if others.is_empty() {
         return remove_table(rt);
     }
@@ -100,8 +102,14 @@ pub fn remove_network(rt: &Runtime, network: &NetworkRecord) -> io::Result<()> {
     change(rt, &gone, &[])
 }
 
+/// Returns every network that has, or is just about to get, a place in the table.
 fn networks(rt: &Runtime) -> io::Result<Vec<NetworkRecord>> {
-    Ok(lifecycle::recorded(rt).map_err(io::Error::other)?.0)
+    let (mut networks, left) = lifecycle::recorded(rt).map_err(io::Error::other)?;
+    for folder in left {
+        let network: Option<NetworkRecord> = record::read(&rt.layout.network(&folder)).map_err(io::Error::other)?;
+        networks.extend(network.filter(|network| folder == Layout::unmade_network(&network.id)));
+    }
+    Ok(networks)
 }
 
 /// Removes the table, if it is there.

@@ -10,6 +10,7 @@ use crate::network::{
     remove, remove_unused,
 };
 use crate::state::container::{NetworkModeRecord, Status, StatusRecord};
+use crate::state::layout::Layout;
 use crate::state::process::{ProcessId, boot_id};
 use crate::state::record;
 use crate::sys::netlink::Socket;
@@ -133,6 +134,36 @@ fn what_a_reboot_or_a_flush_took_is_made_again_at_the_next_start() {
         let netns = new_netns();
         attach(&host.rt, &a.record, netns.as_fd()).unwrap();
         assert_eq!(ask(Some(&netns), world, 81).unwrap(), "203.0.113.1");
+    });
+}
+
+#[test]
+fn what_a_kill_leaves_of_a_network_is_none_and_goes_at_the_next_listing() {
+    on_a_host(|host| {
+        let network = host.network("half");
+        let folders = host.rt.layout.networks();
+        let unmade = Layout::unmade_network(&network.id);
+        let (made, unmade) = (folders.join(&network.id), folders.join(unmade));
+        std::fs::rename(&made, &unmade).unwrap();
+        // Its maker may be alive: a table that is made anew meanwhile has it.
+        let name = firewall::table_name(&host.rt.layout);
+        Socket::netfilter().unwrap().transaction(&[table::remove_table(&name)]).unwrap();
+        firewall::ensure(&host.rt).unwrap();
+        std::fs::rename(&unmade, &made).unwrap();
+        let a = host.container("a", &[&network]);
+        serve(&host.world, 81);
+        let world: IpAddr = "203.0.113.2".parse().unwrap();
+        assert_eq!(ask(Some(&a.netns), world, 81).unwrap(), "203.0.113.1", "masqueraded");
+        drop(a);
+        std::fs::rename(&made, &unmade).unwrap();
+        assert_eq!(find(&host.rt, "half").unwrap(), None, "a container would be put on what is not complete");
+        assert!(!unmade.exists());
+        assert!(!host.has_link(&network.bridge));
+        assert!(!has_table(host));
+        // Of one that had not even a record its own next creation takes all away.
+        std::fs::create_dir(&unmade).unwrap();
+        create(&host.rt, &NetworkRequest { name: "half".into(), ..NetworkRequest::default() }).unwrap();
+        assert!(!unmade.exists());
     });
 }
 

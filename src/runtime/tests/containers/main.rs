@@ -308,7 +308,14 @@ fn names_are_given_once_and_changed(scratch: &Scratch) {
     assert_eq!(list::find(&scratch.rt, "two").unwrap().record.id, id);
     assert!(list::find(&scratch.rt, "one").is_err());
     scratch.create("one", "true");
-    remove::remove(&scratch.rt, "two", RemoveRequest::default()).unwrap();
+    // Killed before the record was written, or before the former name was taken back: the next one finishes it.
+    std::fs::write(scratch.rt.layout.name("three"), &id).unwrap();
+    rename::rename(&scratch.rt, "two", "three").unwrap();
+    std::fs::write(scratch.rt.layout.name("two"), &id).unwrap();
+    rename::rename(&scratch.rt, "two", "three").unwrap();
+    assert_eq!(list::find(&scratch.rt, "three").unwrap().record.name, "three");
+    assert!(list::find(&scratch.rt, "two").is_err());
+    remove::remove(&scratch.rt, "three", RemoveRequest::default()).unwrap();
     let names: Vec<String> =
         list::list(&scratch.rt).unwrap().into_iter().map(|container| container.record.name).collect();
     assert_eq!(names, ["one"]);

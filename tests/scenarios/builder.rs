@@ -106,6 +106,11 @@ fn what_was_built_goes_where_it_is_sent() {
         archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
     assert_eq!(names, ["x/", "x/a.txt", "y"]);
     assert_eq!(host.motet(&["image", "ls", "-aq"]).success().stdout, before);
+    // Without `-q` nothing but what is told of the build, on standard error.
+    let loud = host.motet(&["image", "build", "-t", "loud:1", "."]).success();
+    assert!(loud.stdout.is_empty() && loud.stderr.contains("COPY a.txt"), "{}{}", loud.stdout, loud.stderr);
+    host.motet(&["image", "rm", "loud:1"]).success();
+    assert_eq!(host.motet(&["image", "build", "-f", "no-such-file", "."]).failure().code, 1);
     // An image, with what is told of it.
     let (id, told) = (at("id"), at("told.json"));
     let build = ["image", "build", "-q", "-t", "made:1", "--iidfile", &id, "--metadata-file", &told, "."];

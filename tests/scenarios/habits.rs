@@ -207,6 +207,103 @@ fn what_crashes_says_when_and_what_is_mounted_is_named() {
     docker(&host, &["volume", "rm", "a-volume-of-a-long-name"]).success();
 }
 
+#[test]
+fn limits_and_policy_of_a_container_change_while_it_runs() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("changes");
+    docker(&host, &["run", "-d", "--name", "box", "--init", "stand-in:1", "sleep", "1000"]).success();
+    docker(&host, &["update", "box"]).failure().names(&["flags"]);
+    let change = ["update", "--cpus", "0.5", "--cpu-shares", "300", "--restart", "always", "box"];
+    assert_eq!(docker(&host, &change).success().stdout, "box\n");
+    docker(&host, &["update", "--pids-limit", "77", "-m", "64m", "--memory-swap", "128m", "box"]).success();
+    let told = "{{.HostConfig.NanoCpus}} {{.HostConfig.CpuShares}} {{.HostConfig.PidsLimit}} {{.HostConfig.Memory}} \
+                {{.HostConfig.RestartPolicy.Name}}";
+    let told = docker(&host, &["inspect", "-f", told, "box"]).success().stdout;
+    assert_eq!(told, "500000000 300 77 67108864 always\n");
+    docker(&host, &["update", "--cpu-quota", "1000", "box"]).failure().names(&["onflicting options"]);
+    docker(&host, &["update", "-m", "256m", "box"]).failure().names(&["memoryswap"]);
+    docker(&host, &["update", "-m", "256m", "no-such-box"]).failure().names(&["no-such-box"]);
+    docker(&host, &["update", "-m", "256m", "--memory-swap", "512m", "box"]).success();
+    // The new policy holds from now on.
+    let exec = ["exec", "box", "kill", "-9", "-1"];
+    docker(&host, &exec);
+    until("it has been started again", || {
+        docker(&host, &["inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "box"]).stdout == "1 running\n"
+    });
+    docker(&host, &["rm", "-f", "box"]).success();
+}
+
+/// What the kernel holds a container to, as a file of its control group says.
+fn limit(host: &Host, name: &str, files: &[&str]) -> String {
+    let pid = docker(host, &["inspect", "-f", "{{.State.Pid}}", name]).success().stdout;
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.trim())).unwrap();
+    let found = groups.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let mount = if controllers.is_empty() { "" } else { controllers };
+        let at = |file: &&str| std::fs::read_to_string(format!("/sys/fs/cgroup/{mount}{path}/{file}")).ok();
+        files.iter().find_map(at)
+    });
+    found.unwrap_or_else(|| panic!("none of {files:?} in {groups}")).trim().to_owned()
+}
+
+#[test]
+fn the_kernel_holds_a_running_container_to_its_new_limits() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("held");
+    docker(&host, &["run", "-d", "--name", "box", "--init", "stand-in:1", "sleep", "1000"]).success();
+    docker(&host, &["update", "--pids-limit", "77", "-m", "64m", "--cpus", "0.5", "box"]).success();
+    assert_eq!(limit(&host, "box", &["pids.max"]), "77");
+    assert_eq!(limit(&host, "box", &["memory.max", "memory.limit_in_bytes"]), "67108864");
+    assert!(["50000", "50000 100000"].contains(&limit(&host, "box", &["cpu.max", "cpu.cfs_quota_us"]).as_str()));
+    // Up, and then down again.
+    for (memory, swap, bytes) in [("256m", "512m", "268435456"), ("32m", "48m", "33554432")] {
+        docker(&host, &["update", "-m", memory, "--memory-swap", swap, "box"]).success();
+        assert_eq!(limit(&host, "box", &["memory.max", "memory.limit_in_bytes"]), bytes);
+    }
+    docker(&host, &["update", "--pids-limit", "-1", "box"]).success();
+    assert_eq!(limit(&host, "box", &["pids.max"]), "max");
+    // All of it still holds after a start anew.
+    docker(&host, &["restart", "-t", "0", "box"]).success();
+    docker(&host, &["stop", "-t", "0", "box"]).success();
+    docker(&host, &["update", "--pids-limit", "55", "box"]).success();
+    docker(&host, &["start", "box"]).success();
+    assert_eq!(limit(&host, "box", &["pids.max"]), "55");
+    assert_eq!(limit(&host, "box", &["memory.max", "memory.limit_in_bytes"]), "33554432");
+    docker(&host, &["rm", "-f", "box"]).success();
+}
+
+#[test]
+fn what_happens_to_a_container_is_told_in_docker_s_words() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("tells");
+    docker(&host, &["network", "create", "told-lan"]).success();
+    docker(&host, &["run", "-d", "--name", "told", "--network", "told-lan", "--init", "stand-in:1", "sleep", "1000"])
+        .success();
+    docker(&host, &["kill", "told"]).success();
+    until("it has ended", || docker(&host, &["inspect", "-f", "{{.State.Status}}", "told"]).stdout == "exited\n");
+    // One that does not run is restarted, too.
+    docker(&host, &["restart", "told"]).success();
+    docker(&host, &["update", "--cpus", "1", "told"]).success();
+    docker(&host, &["rm", "-f", "told"]).success();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 1;
+    let now = now.to_string();
+    let query = ["events", "--since", "0", "--until", &now, "-f", "container=told", "--format", "{{.Action}}"];
+    let told = docker(&host, &query).success().stdout;
+    let expected = "create\nstart\nkill\ndie\nstart\nrestart\nupdate\nkill\ndie\ndestroy\n";
+    assert_eq!(told, expected);
+    let query = ["events", "--since", "0", "--until", &now, "-f", "network=told-lan", "--format", "{{.Action}}"];
+    let told = docker(&host, &query).success().stdout;
+    assert_eq!(told, "create\nconnect\ndisconnect\nconnect\ndisconnect\n");
+    docker(&host, &["network", "rm", "told-lan"]).success();
+}
+
 engines! {
     alone: [
         three_networks_are_always_there_and_are_never_removed,
@@ -217,5 +314,10 @@ engines! {
         containers_are_pruned_when_somebody_says_yes,
         what_is_frozen_is_not_started_by_any_verb,
         what_crashes_says_when_and_what_is_mounted_is_named,
+        limits_and_policy_of_a_container_change_while_it_runs,
+        what_happens_to_a_container_is_told_in_docker_s_words,
+    ],
+    embedded: [
+        the_kernel_holds_a_running_container_to_its_new_limits: "the engine's processes are numbered in a namespace of their own",
     ],
 }

@@ -16,6 +16,7 @@ use orchestrator::engine::log::{LogLine, LogQuery};
 use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
+use orchestrator::engine::update::ContainerUpdate;
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use orchestrator::event::ProgressSink;
 use serde_json::Value;
@@ -60,6 +61,10 @@ impl Engine for DryRun {
     }
 
     async fn start_container(&self, _: &ContainerId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    async fn update_container(&self, _: &ContainerId, _: &ContainerUpdate) -> Result<(), EngineError> {
         Ok(())
     }
 

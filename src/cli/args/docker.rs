@@ -8,9 +8,9 @@ const WITH_VALUE: [&str; 9] =
 const ALONE: [&str; 4] = ["-D", "--debug", "--tls", "--tlsverify"];
 
 /// Verbs of containers that docker has at its top level too.
-const OF_CONTAINERS: [&str; 21] = [
+const OF_CONTAINERS: [&str; 22] = [
     "attach", "commit", "cp", "create", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart",
-    "rm", "run", "start", "stats", "stop", "top", "unpause", "wait",
+    "rm", "run", "start", "stats", "stop", "top", "unpause", "update", "wait",
 ];
 /// Verbs of images that docker has at its top level too.
 const OF_IMAGES: [&str; 9] = ["build", "history", "images", "import", "load", "pull", "push", "rmi", "save"];

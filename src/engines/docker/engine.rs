@@ -22,6 +22,7 @@ use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
+use orchestrator::engine::update::ContainerUpdate;
 use orchestrator::engine::usage::DiskUsage;
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use serde_json::{Value, json};
@@ -31,7 +32,9 @@ use crate::docker::client::{Client, LOOK, escape, query, within};
 use crate::docker::credentials::Logins;
 use crate::docker::fault::Fault;
 use crate::docker::hub::SharedHub;
-use crate::docker::{acts, build, create, files, follow, images, logs, ports, resources, streams, summary, usage};
+use crate::docker::{
+    acts, build, create, files, follow, host_config, images, logs, ports, resources, streams, summary, usage,
+};
 
 /// The engine over a Docker API.
 #[derive(Debug)]
@@ -136,6 +139,12 @@ impl Engine for Docker {
             Err(Fault::Refused { message, .. }) if message.contains("as its current name") => Ok(()),
             other => other.map_err(failed),
         }
+    }
+
+    async fn update_container(&self, id: &ContainerId, update: &ContainerUpdate) -> Result<(), EngineError> {
+        let failed = |fault: Fault| fault.at("update", container_name(&id.0));
+        let change = host_config::update(update).map_err(failed)?;
+        self.client.post(&format!("/containers/{}/update", escape(&id.0)), &change).await.map(drop).map_err(failed)
     }
 
     async fn pause_container(&self, id: &ContainerId) -> Result<(), EngineError> {

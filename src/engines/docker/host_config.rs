@@ -11,6 +11,8 @@ use bollard::models::{
 use orchestrator::engine::container::{
     BlockLimits, ContainerSpec, FileContent, FileMount, Limits, MountSource, NetworkMode, RestartPolicy as Restart,
 };
+use orchestrator::engine::update::ContainerUpdate;
+use serde_json::Value;
 
 use crate::docker::create::{Needs, some};
 use crate::docker::fault::{Fault, Version};
@@ -181,6 +183,18 @@ fn devices(spec: &ContainerSpec, config: &mut HostConfig) {
     config.device_requests = some(requests);
 }
 
+/// Returns the body of `POST /containers/ID/update`.
+pub(crate) fn update(update: &ContainerUpdate) -> Result<Value, Fault> {
+    let mut config = HostConfig::default();
+    limits(&update.limits, &mut config);
+    config.restart_policy = match update.restart {
+        Some(Restart::No) => Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        Some(policy) => restart(policy),
+        None => None,
+    };
+    serde_json::to_value(config).map_err(|error| Fault::Broken { why: error.to_string() })
+}
+
 fn limits(limits: &Limits, config: &mut HostConfig) {
     config.memory = limits.memory.map(signed);
     config.memory_swap = limits.memory_swap;
@@ -232,7 +246,7 @@ fn security(spec: &ContainerSpec, config: &mut HostConfig) -> Result<(), Fault> 
                     why: format!("the seccomp profile `{profile}` can't be read: {why}"),
                 };
                 let text = std::fs::read_to_string(profile).map_err(|error| broken(&error))?;
-                let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| broken(&error))?;
+                let json: Value = serde_json::from_str(&text).map_err(|error| broken(&error))?;
                 options.push(format!("seccomp={json}"));
             }
             Some(_) | None => options.push(option.clone()),

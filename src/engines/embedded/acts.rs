@@ -59,7 +59,7 @@ pub(crate) async fn disconnect(rt: &Runtime, id: String, network: String) -> Res
 pub(crate) fn stop_request(id: &str, options: &StopOptions) -> Result<StopRequest, EngineError> {
     let signal = options.signal.as_deref().map(|signal| signal_number(id, signal)).transpose()?;
     let grace_ms = options.grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
-    Ok(StopRequest { signal, grace_ms })
+    Ok(StopRequest { signal, grace_ms, for_removal: false })
 }
 
 pub(crate) async fn restart(rt: &Runtime, id: String, options: StopOptions) -> Result<(), EngineError> {

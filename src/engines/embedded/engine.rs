@@ -18,6 +18,7 @@ use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
+use orchestrator::engine::update::ContainerUpdate;
 use orchestrator::engine::usage::{CacheEntry, CachePrune, DiskUsage};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use runtime::Runtime;
@@ -33,7 +34,7 @@ use tokio::sync::mpsc;
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
     EmbeddedOptions, acts, asked_network, attach, build, cache, describe, enter, errors, files, follow, images,
-    picture, predefined, request, surroundings, usage,
+    picture, predefined, request, surroundings, update, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -198,6 +199,10 @@ impl Engine for Embedded {
 
     async fn unpause_container(&self, id: &ContainerId) -> Result<(), EngineError> {
         acts::unpause(&self.rt, id.0.clone()).await
+    }
+
+    async fn update_container(&self, id: &ContainerId, update: &ContainerUpdate) -> Result<(), EngineError> {
+        update::update(&self.rt, id.0.clone(), update).await
     }
 
     async fn restart_container(&self, id: &ContainerId, options: StopOptions) -> Result<(), EngineError> {

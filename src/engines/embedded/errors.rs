@@ -24,6 +24,7 @@ use runtime::container::rename::RenameError;
 use runtime::container::restart::RestartError;
 use runtime::container::start::StartError;
 use runtime::container::stop::StopError;
+use runtime::container::update::UpdateError;
 use runtime::image::reference::ReferenceError;
 use runtime::image::store::StoreError;
 use runtime::keeper::launch;
@@ -216,6 +217,17 @@ pub(crate) fn act(name: &str, source: &ActError) -> EngineError {
             ErrorKind::Unsupported
         }
         ActError::Failed { .. } | ActError::Group { .. } | ActError::Io { .. } => ErrorKind::Failed,
+    };
+    error(kind, container(name), "", source)
+}
+
+pub(crate) fn update(name: &str, source: &UpdateError) -> EngineError {
+    let kind = match source {
+        UpdateError::Find(source) => return find(name, source),
+        UpdateError::Act(source) => return act(name, source),
+        UpdateError::Conflict { .. } => ErrorKind::Conflict,
+        UpdateError::Group { source: GroupError::Unsupported { .. }, .. } => ErrorKind::Unsupported,
+        UpdateError::Group { .. } | UpdateError::Record(_) => ErrorKind::Failed,
     };
     error(kind, container(name), "", source)
 }

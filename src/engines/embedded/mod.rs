@@ -19,6 +19,7 @@ mod request;
 mod stamp;
 mod summary;
 mod surroundings;
+mod update;
 mod usage;
 
 use std::path::PathBuf;

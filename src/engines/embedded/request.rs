@@ -142,7 +142,7 @@ fn storage(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<Option<u64>, En
     }
 }
 
-fn restart(policy: RestartPolicy) -> RestartRecord {
+pub(super) fn restart(policy: RestartPolicy) -> RestartRecord {
     match policy {
         RestartPolicy::No => RestartRecord::No,
         RestartPolicy::Always => RestartRecord::Always,

@@ -13,6 +13,7 @@ pub mod network;
 pub mod occurrence;
 pub mod progress;
 pub mod statistics;
+pub mod update;
 pub mod usage;
 pub mod volume;
 
@@ -34,6 +35,7 @@ use occurrence::{Occurrence, OccurrenceQuery};
 use progress::ProgressSink;
 use serde_json::Value;
 use statistics::{ProcessTable, Statistics};
+use update::ContainerUpdate;
 use usage::{CacheEntry, CachePrune, DiskUsage};
 use volume::{VolumeSpec, VolumeSummary};
 
@@ -104,6 +106,12 @@ pub trait Engine: Send + Sync {
     /// Lets a frozen one go on; not frozen: nothing.
     async fn unpause_container(&self, id: &ContainerId) -> Result<(), EngineError> {
         lacks(self, &id.0, "unpause containers")
+    }
+
+    /// Gives it other limits, at once where it runs, and another restart policy.
+    async fn update_container(&self, id: &ContainerId, update: &ContainerUpdate) -> Result<(), EngineError> {
+        let _ = update;
+        lacks(self, &id.0, "change containers that are there")
     }
 
     /// Stops and starts it, keeping its namespaces, mounts and addresses where the engine can; stopped: starts it.

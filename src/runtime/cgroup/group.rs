@@ -80,7 +80,7 @@ pub enum GroupError {
     },
 }
 
-fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> GroupError + use<> {
+pub(super) fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> GroupError + use<> {
     let path = path.to_owned();
     move |source| GroupError::Io { act, path, source }
 }
@@ -140,7 +140,7 @@ impl Group {
     }
 
     /// Makes the group in one hierarchy, with those above it.
-    fn make_in(&self, hierarchy: &Hierarchy, controllers: &[&str]) -> Result<PathBuf, GroupError> {
+    pub(super) fn make_in(&self, hierarchy: &Hierarchy, controllers: &[&str]) -> Result<PathBuf, GroupError> {
         let mut path = hierarchy.mount.clone();
         for part in self.name.split('/') {
             for controller in controllers {
@@ -172,7 +172,7 @@ impl Group {
         Ok(path)
     }
 
-    fn write(&self, setting: &Setting) -> Result<(), GroupError> {
+    pub(super) fn write(&self, setting: &Setting) -> Result<(), GroupError> {
         let Some(Place { path, .. }) = self.of_controller(setting.controller) else { return Ok(()) };
         let path = path.join(setting.file);
         // Never made: a group takes no new files, and says that they are forbidden, not that they are missing.
@@ -197,6 +197,10 @@ impl Group {
     /// The groups of this name, whether they exist or not.
     pub fn open(name: &str) -> Self {
         Self { name: name.to_owned() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The hierarchies that it has a group in.

@@ -64,6 +64,27 @@ pub(super) fn settings(limits: &LimitsRecord) -> Result<Vec<Setting>, GroupError
     Ok(wish.settings)
 }
 
+/// Returns what to write where a limit means that there is none: a group that is made has none anyway.
+pub(super) fn lifted(limits: &LimitsRecord) -> Vec<Setting> {
+    let is_v2 = |controller| hierarchy::of_controller(controller).map(|hierarchy| hierarchy.unified);
+    let mut wish = Wish { limits, settings: Vec::new() };
+    if limits.pids.is_some_and(|pids| pids <= 0) && is_v2("pids").is_some() {
+        wish.set("pids", "pids.max", "max");
+    }
+    // In v2 this is written with the limit of memory.
+    if limits.memory_swap == Some(-1) && is_v2("memory") == Some(false) {
+        wish.try_set("memory", "memory.memsw.limit_in_bytes", -1);
+    }
+    if limits.cpu_quota.is_some_and(|quota| quota < 0) && limits.nano_cpus.is_none() {
+        match is_v2("cpu") {
+            Some(true) => wish.set("cpu", "cpu.max", "max"),
+            Some(false) => wish.set("cpu", "cpu.cfs_quota_us", -1),
+            None => {}
+        }
+    }
+    wish.settings
+}
+
 /// Names what of the limits has no effect on this host, as with Docker: hints, and what v2 has done away with.
 pub fn without_effect(limits: &LimitsRecord) -> Vec<&'static str> {
     let is_v2 = hierarchy::of_controller("memory").is_some_and(|hierarchy| hierarchy.unified);

@@ -1,5 +1,6 @@
 //! Control groups, v1, v2 and hybrid.
 
+pub mod change;
 pub mod devices;
 mod events;
 mod freezer;

@@ -3,16 +3,12 @@
 //! The lease comes first and the record second: that is when it is done. Killed before, a lease is left that the next
 //! start, `connect` or `disconnect` clears away; killed after, they do what is still to be done.
 
-use std::collections::BTreeMap;
-
 use crate::Runtime;
 use crate::container::act::{self, ActError};
 use crate::container::list::{self, FindError};
 use crate::keeper::control::Request;
 use crate::network::{self, AttachError, NetworkError};
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
-use crate::state::network::NetworkRecord;
-use crate::state::occurrence::{self, Kind};
 use crate::state::record::{self, RecordError};
 
 /// Why a container could not be put on a network or taken off.
@@ -57,7 +53,7 @@ pub fn connect(rt: &Runtime, name: &str, endpoint: &EndpointRequest) -> Result<(
         return Err(error);
     }
     if is_new {
-        tell(rt, &network, &id, "connect");
+        network::tell_of(rt, &network, &id, "connect");
     }
     Ok(())
 }
@@ -77,7 +73,7 @@ pub fn disconnect(rt: &Runtime, name: &str, network: &str) -> Result<(), Connect
     }
     settle(rt, &container)?;
     if was_there {
-        tell(rt, &network, &id, "disconnect");
+        network::tell_of(rt, &network, &id, "disconnect");
     }
     Ok(())
 }
@@ -98,13 +94,4 @@ fn settle(rt: &Runtime, container: &ContainerRecord) -> Result<(), ConnectError>
         network::settle(rt, container, None)?;
     }
     Ok(())
-}
-
-fn tell(rt: &Runtime, network: &NetworkRecord, container: &str, action: &str) {
-    let attributes = BTreeMap::from([
-        ("container".to_owned(), container.to_owned()),
-        ("name".to_owned(), network.name.clone()),
-        ("type".to_owned(), network.driver.clone()),
-    ]);
-    occurrence::record(&rt.layout, Kind::Network, action, &network.id, attributes);
 }

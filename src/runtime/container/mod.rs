@@ -27,4 +27,5 @@ pub mod signal;
 pub mod start;
 pub mod statistics;
 pub mod stop;
+pub mod update;
 pub mod watch;

@@ -86,7 +86,7 @@ fn take_away(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Rem
             if !request.force {
                 return Err(RemoveError::Running { name: container.record.name });
             }
-            stop::stop(rt, &id, StopRequest { signal: Some(9), grace_ms: Some(0) })?;
+            stop::stop(rt, &id, StopRequest { signal: Some(9), grace_ms: Some(0), for_removal: true })?;
         }
         Status::Created | Status::Exited { .. } | Status::Dead { .. } => {}
     }

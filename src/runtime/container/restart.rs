@@ -2,9 +2,11 @@
 
 use crate::Runtime;
 use crate::container::act::{self, ActError};
+use crate::container::list;
 use crate::container::start::{self, StartError};
 use crate::container::stop::StopRequest;
 use crate::keeper::control::Request;
+use crate::state::occurrence;
 
 /// Why a container could not be restarted.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,11 @@ pub fn restart(rt: &Runtime, name: &str, request: StopRequest) -> Result<(), Res
     let message = Request::Restart { signal: request.signal, grace_ms: request.grace_ms };
     match act::ask(rt, name, "restart", &message)? {
         Some(()) => Ok(()),
-        None => Ok(start::start(rt, name)?),
+        None => {
+            start::start(rt, name)?;
+            let container = list::find(rt, name).map_err(StartError::from)?;
+            occurrence::of_container(&rt.layout, &container.record, "restart", &[]);
+            Ok(())
+        }
     }
 }

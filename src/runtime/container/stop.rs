@@ -14,6 +14,8 @@ pub struct StopRequest {
     pub signal: Option<i32>,
     /// Milliseconds until it is killed; `None`: the container's own.
     pub grace_ms: Option<u64>,
+    /// It is removed right after: that it stops is not told.
+    pub for_removal: bool,
 }
 
 /// Why a container could not be stopped.
@@ -35,7 +37,8 @@ pub enum StopError {
 /// Stops a container and returns once it is gone; one that does not run is left alone.
 pub fn stop(rt: &Runtime, name: &str, request: StopRequest) -> Result<(), StopError> {
     let id = list::find_id(rt, name)?;
-    let message = Request::Stop { signal: request.signal, grace_ms: request.grace_ms };
+    let message =
+        Request::Stop { signal: request.signal, grace_ms: request.grace_ms, for_removal: request.for_removal };
     match act::ask_keeper(rt, &id, &message)? {
         Ok(Some(Reply::Done)) => Ok(()),
         Ok(Some(Reply::Failed { message } | Reply::Unsupported { message })) => {

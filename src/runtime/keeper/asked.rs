@@ -11,6 +11,8 @@ use crate::keeper::launch::Place;
 use crate::keeper::machine::{Event, Hearing, Phase};
 use crate::keeper::ready::sentence;
 use crate::keeper::run::Keeper;
+use crate::state::container::ContainerRecord;
+use crate::state::record;
 
 impl Keeper<'_> {
     pub(super) fn on_client(&mut self, index: usize) {
@@ -19,8 +21,9 @@ impl Keeper<'_> {
             Received::Gone => {
                 self.clients.remove(index);
             }
-            Received::Request(Request::Stop { signal, grace_ms }) => {
+            Received::Request(Request::Stop { signal, grace_ms, for_removal }) => {
                 let client = self.clients.remove(index);
+                self.is_removed |= for_removal;
                 self.waiting.push(client);
                 self.stop(signal, grace_ms);
             }
@@ -44,10 +47,27 @@ impl Keeper<'_> {
                 let reply = self.settle_networks();
                 self.clients[index].answer(&reply);
             }
+            Received::Request(Request::Update) => {
+                let reply = self.read_again();
+                self.clients[index].answer(&reply);
+            }
             Received::Request(Request::Unpause) => {
                 let reply = self.thaw();
                 self.clients[index].answer(&reply);
             }
+        }
+    }
+
+    fn read_again(&mut self) -> Reply {
+        match record::read::<ContainerRecord>(&self.bundle.record()) {
+            Ok(Some(record)) => {
+                self.machine.set_restart(record.restart);
+                self.record.restart = record.restart;
+                self.record.limits = record.limits;
+                Reply::Done
+            }
+            Ok(None) => Reply::Failed { message: "its record is gone".into() },
+            Err(error) => Reply::Failed { message: sentence(&error) },
         }
     }
 

@@ -242,10 +242,8 @@ impl Keeper<'_> {
 
     fn tell_health(&mut self) {
         let verdict = self.health_word();
-        if let Some(verdict) = verdict
-            && self.told_health != Some(verdict)
-            && (self.told_health.is_some() || verdict != "starting")
-        {
+        // As in Docker a start has no verdict to tell, the first one or a later one.
+        if let Some(verdict) = verdict.filter(|verdict| *verdict != "starting" && self.told_health != Some(*verdict)) {
             self.tell(&format!("health_status: {verdict}"), &[]);
         }
         self.told_health = verdict;
@@ -321,7 +319,7 @@ impl Keeper<'_> {
     pub(super) fn clear_away(&mut self) {
         launch::let_go(self.rt, &self.record, &mut self.held);
         self.answer_restarts(&Reply::Failed { message: "it has ended meanwhile".into() });
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() && !self.is_removed {
             self.tell("stop", &[]);
         }
         for client in &mut self.waiting {

@@ -25,6 +25,9 @@ pub enum Request {
         signal: Option<i32>,
         /// `None`: the container's own.
         grace_ms: Option<u64>,
+        /// It is about to be removed: that it stops is not told.
+        #[serde(default)]
+        for_removal: bool,
     },
     /// Stop and run again; the answer comes when the program runs.
     Restart {
@@ -44,6 +47,8 @@ pub enum Request {
     Unpause,
     /// Read again which networks it is on, and join and leave them so.
     Networks,
+    /// Read again its limits and when it is started again.
+    Update,
     /// Send a signal.
     Signal {
         /// Its number.

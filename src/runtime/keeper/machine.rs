@@ -207,6 +207,11 @@ impl Machine {
         self.phase
     }
 
+    /// Takes another policy; it holds from the next end on.
+    pub fn set_restart(&mut self, restart: RestartRecord) {
+        self.restart = restart;
+    }
+
     /// Says whether it is being stopped only to be run again at once.
     pub fn is_again(&self) -> bool {
         self.again

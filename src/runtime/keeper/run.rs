@@ -64,6 +64,8 @@ pub(super) struct Keeper<'a> {
     /// Said once: a full disk would otherwise be told with each line.
     pub(super) log_has_failed: bool,
     pub(super) is_ended: bool,
+    /// Somebody is about to remove it.
+    pub(super) is_removed: bool,
 }
 
 /// Bytes that may be typed before the program runs.
@@ -143,6 +145,7 @@ impl<'a> Keeper<'a> {
             told_health: None,
             log_has_failed: false,
             is_ended: false,
+            is_removed: false,
             bundle: rt.layout.bundle(&record.id),
             record,
         })

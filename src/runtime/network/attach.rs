@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::Runtime;
 use crate::network::leases::{self, lease_all};
-use crate::network::lifecycle::{NetworkError, kernel, names_in};
+use crate::network::lifecycle::{NetworkError, kernel, names_in, tell_of};
 use crate::network::veth::{self, Plug, WayOut};
 use crate::network::{bridge, firewall, removal};
 use crate::state::container::{ContainerRecord, EndpointRequest, NetworkModeRecord};
@@ -98,6 +98,7 @@ fn plug(
     for (network, mut endpoint) in leases {
         endpoint.up = true;
         record::write(&leases::path(rt, &network.id, &container.id), &endpoint)?;
+        tell_of(rt, &network, &container.id, "connect");
         endpoints.push(endpoint);
     }
     Ok(endpoints)
@@ -126,6 +127,9 @@ pub fn detach(rt: &Runtime, container_id: &str) -> Result<(), AttachError> {
         if endpoint.up {
             endpoint.up = false;
             record::write(&path, &endpoint)?;
+            if let Some(network) = record::read::<NetworkRecord>(&rt.layout.network(&network))? {
+                tell_of(rt, &network, container_id, "disconnect");
+            }
         }
     }
     for link in links {

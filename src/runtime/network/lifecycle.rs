@@ -237,6 +237,16 @@ fn tell(rt: &Runtime, network: &NetworkRecord, action: &str) {
     occurrence::record(&rt.layout, Kind::Network, action, &network.id, attributes);
 }
 
+/// Tells that a container has been plugged in (`connect`) or unplugged (`disconnect`).
+pub(crate) fn tell_of(rt: &Runtime, network: &NetworkRecord, container: &str, action: &str) {
+    let attributes = BTreeMap::from([
+        ("container".to_owned(), container.to_owned()),
+        ("name".to_owned(), network.name.clone()),
+        ("type".to_owned(), network.driver.clone()),
+    ]);
+    occurrence::record(&rt.layout, Kind::Network, action, &network.id, attributes);
+}
+
 fn make(rt: &Runtime, socket: &mut Socket, network: &NetworkRecord) -> Result<(), NetworkError> {
     // The record before the link, or a kill in between would leave a link that nobody knows. It is no network before
     // all of it is there: at its start a container looks for the link and the table, not whether they are complete.

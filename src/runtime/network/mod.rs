@@ -24,6 +24,7 @@ pub mod veth;
 
 pub use attach::{AttachError, attach, detach};
 pub use leases::{lease, release};
+pub(crate) use lifecycle::tell_of;
 pub use lifecycle::{
     NetworkError, NetworkRequest, Pool, count_endpoints, create, endpoint, endpoints, find, list, preview, remove,
     remove_unused,

@@ -90,14 +90,12 @@ pub(crate) struct LimitArgs {
 impl LimitArgs {
     /// Returns what the engine is told.
     pub(crate) fn limits(&self) -> Limits {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a negative number is no limit")]
-        let nano_cpus = self.cpus.filter(|cpus| *cpus > 0.0).map(|cpus| (cpus * 1e9).round() as u64);
         Limits {
             memory: self.memory,
             memory_swap: self.memory_swap,
             memory_reservation: self.memory_reservation,
             memory_swappiness: self.memory_swappiness.and_then(|percent| u64::try_from(percent).ok()),
-            nano_cpus,
+            nano_cpus: self.cpus.and_then(nano_cpus),
             cpu_shares: self.cpu_shares,
             cpu_period: self.cpu_period,
             cpu_quota: self.cpu_quota,
@@ -121,11 +119,17 @@ impl LimitArgs {
     }
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// Returns billionths of a processor; none is no limit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a negative number is no limit")]
+pub(crate) fn nano_cpus(cpus: f64) -> Option<u64> {
+    (cpus > 0.0).then(|| (cpus * 1e9).round() as u64)
+}
+
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     parse_bytes(text).ok_or_else(|| format!("`{text}` is no size; write `64m`, `1.5g` or a number of bytes"))
 }
 
-fn swap(text: &str) -> Result<i64, String> {
+pub(crate) fn swap(text: &str) -> Result<i64, String> {
     if text == "-1" {
         return Ok(-1);
     }

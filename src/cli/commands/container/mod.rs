@@ -9,6 +9,7 @@ pub(crate) mod make;
 pub(crate) mod run;
 pub(crate) mod spec;
 pub(crate) mod start;
+pub(crate) mod update;
 
 use clap::Subcommand;
 
@@ -51,6 +52,8 @@ enum Verb {
     Rm(acts::RemoveArgs),
     /// Give a container another name
     Rename(acts::RenameArgs),
+    /// Change limits and the restart policy of containers
+    Update(Box<update::Args>),
     /// Return when containers have ended, and print their codes
     Wait(acts::Names),
     /// Remove every container that does not run
@@ -92,6 +95,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         Verb::Unpause(args) => acts::unpause(args, app).await,
         Verb::Rm(args) => acts::remove(args, app).await,
         Verb::Rename(args) => acts::rename(args, app).await,
+        Verb::Update(args) => update::run(*args, app).await,
         Verb::Wait(args) => acts::wait(args, app).await,
         Verb::Prune(args) => acts::prune(args, app).await,
         Verb::Logs(args) => look::logs(args, app).await,

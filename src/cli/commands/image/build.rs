@@ -241,7 +241,10 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         engine.untag_image(&image.id, true).await?;
         return Ok(());
     }
-    app.printer.data(&image.id);
+    // Without `--quiet` all that is told goes to standard error, as with Docker's builder.
+    if args.quiet {
+        app.printer.data(&image.id);
+    }
     Ok(())
 }
 

@@ -153,7 +153,7 @@ pub fn a_reboot_is_recognised_and_policies_hold(scratch: &Scratch) {
         start::start(rt, &id).unwrap();
         let status = scratch.status(&id);
         if is_stopped {
-            stop::stop(rt, &id, StopRequest { grace_ms: Some(0), signal: None }).unwrap();
+            stop::stop(rt, &id, StopRequest { grace_ms: Some(0), ..Default::default() }).unwrap();
         } else {
             let Status::Running { init, .. } = status.status else { panic!("{status:?}") };
             scratch.power_cut(status.keeper.unwrap(), init);

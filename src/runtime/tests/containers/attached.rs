@@ -111,7 +111,7 @@ pub fn a_terminal_has_the_window_s_size_and_input(scratch: &Scratch) {
     scratch.until_line(&id, "got word\r");
     let lines = scratch.lines(&id);
     assert!(lines.contains(&"44 111\r".to_owned()), "{lines:?}");
-    restart::restart(&scratch.rt, &id, stop::StopRequest { grace_ms: Some(0), signal: None }).unwrap();
+    restart::restart(&scratch.rt, &id, stop::StopRequest { grace_ms: Some(0), ..Default::default() }).unwrap();
     scratch.until_lines(&id, lines.len() + 2);
     stop::stop(&scratch.rt, &id, stop::StopRequest::default()).unwrap();
 }

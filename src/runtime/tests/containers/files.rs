@@ -85,7 +85,7 @@ pub fn files_go_in_and_out_running_or_not(scratch: &Scratch) {
     assert_eq!((stat.name.as_str(), stat.link_target.as_deref()), ("link", Some("/tmp/new")));
     assert_eq!(copy::stat(rt, &id, "/tmp/new").unwrap().size, 1);
     assert_eq!(copy::stat(rt, &id, "/").unwrap().name, "/");
-    stop::stop(rt, &id, stop::StopRequest { signal: None, grace_ms: Some(0) }).unwrap();
+    stop::stop(rt, &id, stop::StopRequest { grace_ms: Some(0), ..Default::default() }).unwrap();
     let out = contents(|archive| copy::copy_out(rt, &id, "/tmp/", archive).unwrap());
     assert_eq!(out["./new"], (0o640, 0, "x".to_owned()), "{out:?}");
     assert_eq!(out["./link"].2, "->new");
@@ -120,7 +120,7 @@ pub fn no_link_of_a_container_leads_out(scratch: &Scratch) {
         let out = contents(|archive| copy::copy_out(rt, &id, "/tmp/out", archive).unwrap());
         assert_eq!(out["out"].2, format!("->{host}"));
         // The same when it does not run.
-        stop::stop(rt, &id, stop::StopRequest { signal: None, grace_ms: Some(0) }).unwrap();
+        stop::stop(rt, &id, stop::StopRequest { grace_ms: Some(0), ..Default::default() }).unwrap();
     }
     assert_eq!(std::fs::read_dir(canary.path()).unwrap().count(), 1);
 }
@@ -140,7 +140,7 @@ pub fn changes_are_told_exported_and_committed(scratch: &Scratch) {
         assert_eq!(all["opt/y"].2, "x\n");
         assert!(all.contains_key("bin/busybox") && !all.contains_key("srv/data/seed"));
         assert!(!all.keys().any(|path| path.starts_with("dev/shm/") || path.starts_with("proc/1")));
-        stop::stop(rt, &id, stop::StopRequest { signal: None, grace_ms: Some(0) }).unwrap();
+        stop::stop(rt, &id, stop::StopRequest { grace_ms: Some(0), ..Default::default() }).unwrap();
     }
     let expected = [
         ("/etc", ChangeKind::Modified),

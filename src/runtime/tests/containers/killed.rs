@@ -96,7 +96,7 @@ pub fn policy_health_and_limits_go_on_under_another_keeper(scratch: &Scratch) {
         assert!(status.keeper.is_some());
         kill(scratch, &id, Victim::Keeper);
     }
-    stop::stop(&scratch.rt, &id, StopRequest { grace_ms: Some(0), signal: None }).unwrap();
+    stop::stop(&scratch.rt, &id, StopRequest { grace_ms: Some(0), ..Default::default() }).unwrap();
     assert!(matches!(scratch.status(&id).status, Status::Exited { .. }));
     // It answers first and clears away then.
     std::fs::File::open(scratch.rt.layout.bundle(&id).lock()).unwrap().lock().unwrap();
@@ -128,7 +128,7 @@ pub fn a_stop_outlives_the_keeper_that_was_asked(scratch: &Scratch) {
     let rt = scratch.rt.clone();
     let stopping = {
         let id = id.clone();
-        std::thread::spawn(move || stop::stop(&rt, &id, StopRequest { grace_ms: Some(1500), signal: None }))
+        std::thread::spawn(move || stop::stop(&rt, &id, StopRequest { grace_ms: Some(1500), ..Default::default() }))
     };
     scratch.until_line(&id, "asked");
     kill(scratch, &id, Victim::Keeper);

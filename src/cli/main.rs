@@ -45,7 +45,7 @@ fn main() -> ExitCode {
                 None => drop(error.print()),
             }
             let kind = if error.use_stderr() { Kind::Usage } else { return ExitCode::SUCCESS };
-            return ExitCode::from(usage_code(called_as, kind));
+            return ExitCode::from(usage_code(called_as, kind, error.kind()));
         }
     };
     let environment = Environment::of_process();
@@ -76,9 +76,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// The code of a command line that is not understood: docker has one of its own.
-fn usage_code(called_as: CalledAs, kind: Kind) -> u8 {
-    if called_as == CalledAs::Docker { 125 } else { kind.exit_code(called_as != CalledAs::Motet) }
+/// The code of a command line that is not understood: docker has 1 for a verb that is not there or lacks its arguments,
+/// and 125 for flags.
+fn usage_code(called_as: CalledAs, kind: Kind, why: clap::error::ErrorKind) -> u8 {
+    match why {
+        _ if called_as != CalledAs::Docker => kind.exit_code(called_as != CalledAs::Motet),
+        clap::error::ErrorKind::InvalidSubcommand | clap::error::ErrorKind::MissingRequiredArgument => 1,
+        _ => 125,
+    }
 }
 
 fn run(app: &App, verb: commands::Verb) -> Result<(), CommandError> {

@@ -235,6 +235,33 @@ fn limits_and_policy_of_a_container_change_while_it_runs() {
     docker(&host, &["rm", "-f", "box"]).success();
 }
 
+#[test]
+fn codes_and_words_are_those_that_scripts_know() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("codes");
+    for (line, code) in [
+        ("nosuch", 1),
+        ("container nosuch", 1),
+        ("rm", 1),
+        ("run", 1),
+        ("ps --nosuch", 125),
+        ("run --nosuch", 125),
+        ("run -it --rm stand-in:1 true", 1),
+        ("stop nosuch", 1),
+        ("search x", 1),
+    ] {
+        assert_eq!(docker(&host, &line.split(' ').collect::<Vec<_>>()).code, code, "{line}");
+    }
+    docker(&host, &["search", "x"]).failure().names(&["search", "registry"]);
+    docker(&host, &["create", "--name", "coded", "-e", "A=b", "stand-in:1"]).success();
+    docker(&host, &["rename", "coded", "coded"]).failure().names(&["coded"]);
+    let env = docker(&host, &["inspect", "-f", "{{json .Config.Env}}", "coded"]).success().stdout;
+    assert!(env.starts_with("[\"A=b\",\"PATH=") && !env.contains("HOSTNAME"), "{env}");
+    docker(&host, &["rm", "coded"]).success();
+}
+
 /// What the kernel holds a container to, as a file of its control group says.
 fn limit(host: &Host, name: &str, files: &[&str]) -> String {
     let pid = docker(host, &["inspect", "-f", "{{.State.Pid}}", name]).success().stdout;
@@ -316,6 +343,7 @@ engines! {
         what_crashes_says_when_and_what_is_mounted_is_named,
         limits_and_policy_of_a_container_change_while_it_runs,
         what_happens_to_a_container_is_told_in_docker_s_words,
+        codes_and_words_are_those_that_scripts_know,
     ],
     embedded: [
         the_kernel_holds_a_running_container_to_its_new_limits: "the engine's processes are numbered in a namespace of their own",

@@ -37,6 +37,15 @@ pub(crate) fn translate(arguments: Vec<OsString>) -> Vec<OsString> {
     match text.as_str() {
         // The rest is a command line of our own.
         "compose" => {}
+        // The plug-in that builds, by its own verbs.
+        "buildx" => match rest.peek().and_then(|next| next.to_str()) {
+            Some("build" | "b") => {
+                rest.next();
+                translated.extend(["image", "build"].map(OsString::from));
+            }
+            Some("du" | "prune") => translated.push("builder".into()),
+            Some(_) | None => translated.push(verb),
+        },
         "ps" => translated.extend(["container", "ls"].map(OsString::from)),
         // Anything, by its name.
         "inspect" => translated.push("inspect".into()),
@@ -72,5 +81,9 @@ mod tests {
         check("docker network ls", "docker network ls");
         check("docker image inspect x", "docker image inspect x");
         check("docker version", "docker system version");
+        check("docker update -m 1g x", "docker container update -m 1g x");
+        check("docker buildx build -t x .", "docker image build -t x .");
+        check("docker buildx prune -f", "docker builder prune -f");
+        check("docker buildx ls", "docker buildx ls");
     }
 }

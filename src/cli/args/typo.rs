@@ -2,6 +2,22 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+/// What there is for verbs of docker that are not here.
+const NOT_HERE: [(&str, &str); 11] = [
+    ("search", "no registry is searched from here: its own pages do that, and `pull` brings what has a name"),
+    ("swarm", NO_SWARM),
+    ("node", NO_SWARM),
+    ("service", NO_SWARM),
+    ("stack", NO_SWARM),
+    ("secret", NO_SWARM),
+    ("context", "there are no contexts: `--engine` says who runs containers"),
+    ("plugin", "there are no plug-ins"),
+    ("manifest", "`image build --platform A,B --push` makes an image of several platforms"),
+    ("trust", "images are not signed here"),
+    ("checkpoint", "containers can't be written down and brought back"),
+];
+const NO_SWARM: &str = "there are no swarms: `up` brings a Compose file up on this machine";
+
 /// Returns the lines to print in the place of clap's; `None`: clap says it well.
 pub(crate) fn explain(error: &clap::Error) -> Option<String> {
     let text = |kind: ContextKind| match error.get(kind)? {
@@ -20,6 +36,11 @@ pub(crate) fn explain(error: &clap::Error) -> Option<String> {
     let hint = match near {
         // As people type it who come from `docker compose up`.
         _ if what == "command" && given == "compose" => "the verbs stand by themselves here: `motet up`".to_owned(),
+        _ if what == "command"
+            && let Some((_, why)) = NOT_HERE.iter().find(|(verb, _)| *verb == given) =>
+        {
+            (*why).to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => "`motet --help` lists what there is".to_owned(),
     };
@@ -46,6 +67,8 @@ mod tests {
         check("motet psx", "error: unknown command `psx`; did you mean `ps`?");
         check("motet up --detatch", "error: unknown argument `--detatch`; did you mean `--detach`?");
         check("motet compose up", "error: unknown command `compose`; the verbs stand by themselves here: `motet up`");
+        check("motet search", &format!("error: unknown command `search`; {}", NOT_HERE[0].1));
+        check("motet stack", &format!("error: unknown command `stack`; {NO_SWARM}"));
         check("motet frobnicate", "error: unknown command `frobnicate`; `motet --help` lists what there is");
     }
 }

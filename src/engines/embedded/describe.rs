@@ -155,7 +155,7 @@ fn config(record: &ContainerRecord, image: &ContainerConfig) -> Value {
         "Tty": process.tty,
         "OpenStdin": process.stdin_open,
         "StdinOnce": record.stdin_once,
-        "Env": process.env,
+        "Env": environment(record, image),
         "Cmd": &process.args[length..],
         "Image": record.image_reference,
         "Volumes": if volumes.is_empty() { Value::Null } else { volumes.into() },
@@ -178,6 +178,14 @@ fn config(record: &ContainerRecord, image: &ContainerConfig) -> Value {
         });
     }
     config
+}
+
+/// What was asked for before what the image has, as Docker tells it; without what the runtime adds by itself.
+fn environment<'a>(record: &'a ContainerRecord, image: &ContainerConfig) -> Vec<&'a String> {
+    let added = [format!("HOSTNAME={}", record.hostname), "TERM=xterm".to_owned()];
+    let told = record.process.env.iter().filter(|it| !added.contains(it));
+    let (of_image, own): (Vec<_>, Vec<_>) = told.partition(|it| image.env.contains(it));
+    own.into_iter().chain(of_image).collect()
 }
 
 fn port_name(port: &PortRecord) -> String {

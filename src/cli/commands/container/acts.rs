@@ -179,6 +179,9 @@ pub(crate) async fn remove(args: RemoveArgs, app: &App) -> Result<(), CommandErr
 pub(crate) async fn rename(args: RenameArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
     let container = engine.inspect_container(&args.name).await?;
+    if container.name == args.new {
+        return Err(refused(&args.name, "rename", "that is its name already").into());
+    }
     Ok(engine.rename_container(&container.id, &args.new).await?)
 }
 

@@ -79,7 +79,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let ours = |error: CommandError| CommandError { kind: Kind::Program(OURS), ..error };
     let make_args = &args.container.make;
     if make_args.tty && !args.detach && !std::io::IsTerminal::is_terminal(&std::io::stdin()) && make_args.interactive {
-        return Err(ours(CommandError::new(Kind::Usage, "the input device is not a TTY").hint("leave `-t` away")));
+        return Err(CommandError::new(Kind::Program(1), "the input device is not a TTY").hint("leave `-t` away"));
     }
     let id = make(&args.container, !args.detach, app).await.map_err(ours)?;
     if app.settings.dry_run {

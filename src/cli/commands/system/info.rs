@@ -26,7 +26,9 @@ pub(crate) async fn info(args: &Args, app: &App) -> Result<(), CommandError> {
     let facts = json!({
         "Name": uname.nodename().to_string_lossy(),
         "ServerVersion": env!("CARGO_PKG_VERSION"),
-        "Driver": engine.name(),
+        "Engine": engine.name(),
+        // That of the embedded runtime; a Docker Engine's own is not asked for.
+        "Driver": if engine.name() == "embedded" { "overlay2" } else { engine.name() },
         "Containers": containers.len(),
         "ContainersRunning": count(ContainerState::is_up) - paused,
         "ContainersPaused": paused,

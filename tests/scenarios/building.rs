@@ -182,6 +182,21 @@ services:
     host.must_be_clean();
 }
 
+#[test]
+fn a_check_names_the_line_and_builds_nothing() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with("build-check", "services: { web: { build: . } }");
+    host.write("Dockerfile", "FROM stand-in:1 as base\nMAINTAINER nobody\n");
+    let told = host.does("build --check").failure();
+    told.names(&["MaintainerDeprecated", "FromAsCasing", "line 1", "line 2"]);
+    host.does("image inspect build-check-web").failure();
+    host.write("Dockerfile", "FROM stand-in:1\nCMD [\"sleep\", \"1\"]\n");
+    assert_eq!(host.does("build --check").success().stdout, "Check complete, no warnings found.\n");
+    host.must_be_clean();
+}
+
 engines! {
     both: [
         up_builds_once_and_again_only_when_it_is_told_to,
@@ -191,5 +206,6 @@ engines! {
         a_build_s_secret_may_come_from_a_variable_and_is_not_kept,
         a_very_long_line_of_a_build_is_one_line,
         ctrl_c_ends_a_build_at_once_with_130,
+        a_check_names_the_line_and_builds_nothing,
     ],
 }

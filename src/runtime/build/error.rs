@@ -8,6 +8,7 @@ use crate::acquire::AcquireError;
 use crate::build::cache::CacheError;
 use crate::build::context::SelectError;
 use crate::build::fetch::FetchError;
+use crate::build::lint;
 use crate::image::digest::Digest;
 use crate::image::store::StoreError;
 use crate::network::NetworkError;
@@ -82,8 +83,8 @@ pub enum Reason {
     Frontend(String),
     #[error("{0} is not allowed")]
     NotAllowed(&'static str),
-    #[error("lint violation found for rules: {rules}{}", .list.iter().map(|it| format!("\n  {it}")).collect::<String>())]
-    Lint { rules: String, list: Vec<String> },
+    #[error("{0}")]
+    Lint(lint::Findings),
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("secret `{0}` is required, but none of that id is given")]

@@ -212,27 +212,23 @@ pub fn check(rt: &Runtime, request: &BuildRequest, reporter: &dyn Reporter) -> R
     let opened = sources::open(rt, request, &request.context, reporter).map_err(BuildError::nowhere)?;
     let (name, path, text) = read(&opened, request)?;
     let ignore = opened.folder.as_deref().map_or(Ok(Ignore::default()), |root| ignore(root, path.as_deref()))?;
-    let found = lint::lint(&text, request.args.get(CHECK).map(String::as_str), &ignore);
+    let found = lint::lint(&text, request.args.get(lint::CHECK).map(String::as_str), &ignore);
     let found = found.map_err(|error| BuildError {
         place: Some(place(&name, &text, error.line)),
         reason: Reason::Syntax(error.message),
         last_good: None,
     })?;
-    match found.warnings.first() {
+    match found.warnings.first().map(|first| place(&name, &text, first.line)) {
         None => Ok(()),
-        Some(first) => Err(BuildError {
-            place: Some(place(&name, &text, first.line)),
-            reason: violations(&found),
-            last_good: None,
-        }),
+        place => Err(BuildError { place, reason: Reason::Lint(found), last_good: None }),
     }
 }
 
 /// Tells of warnings, and fails where the Dockerfile asks that they be errors.
 fn look_through(text: &str, request: &BuildRequest, ignore: &Ignore, reporter: &dyn Reporter) -> Result<(), Reason> {
-    let Ok(found) = lint::lint(text, request.args.get(CHECK).map(String::as_str), ignore) else { return Ok(()) };
+    let Ok(found) = lint::lint(text, request.args.get(lint::CHECK).map(String::as_str), ignore) else { return Ok(()) };
     if found.fatal {
-        return Err(violations(&found));
+        return Err(Reason::Lint(found));
     }
     if !found.warnings.is_empty() {
         let (count, rules) = (found.warnings.len(), found.rules());
@@ -240,14 +236,6 @@ fn look_through(text: &str, request: &BuildRequest, ignore: &Ignore, reporter: &
     }
     Ok(())
 }
-
-fn violations(found: &lint::Findings) -> Reason {
-    let told = |it: &lint::Warning| format!("{}: {} (line {})", it.rule, it.message, it.line);
-    Reason::Lint { rules: found.rules(), list: found.warnings.iter().map(told).collect() }
-}
-
-/// Replaces the Dockerfile's own `# check=`.
-const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// Opens the named contexts, each behind the ignore file of its own.
 fn named(

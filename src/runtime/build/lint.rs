@@ -1,6 +1,7 @@
 //! Mistakes that are none of the language's: BuildKit's rules, each warning with its line. (moby/buildkit, frontend/dockerfile/linter)
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use patterns::Ignore;
 
@@ -12,6 +13,9 @@ use crate::build::lint_variables;
 use crate::build::scope::Scope;
 use crate::image::manifest::Platform;
 use crate::image::reference::Reference;
+
+/// The build argument that replaces the Dockerfile's own `# check=`.
+pub const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// One breach of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +76,13 @@ impl Findings {
             }
         }
         rules.join(", ")
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lint violation found for rules: {}", self.rules())?;
+        self.warnings.iter().try_for_each(|it| write!(f, "\n  {}: {} (line {})", it.rule, it.message, it.line))
     }
 }
 

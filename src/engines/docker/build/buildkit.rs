@@ -64,7 +64,6 @@ fn lacking(spec: &BuildSpec, version: Version, has_frontend: bool) -> Vec<String
         ),
         ("cache_from of type=local", local(&spec.cache_from)),
         ("cache_to of type=local", local(&spec.cache_to)),
-        ("check", spec.check),
         ("privileged", spec.privileged),
         ("provenance (needs API 1.42)", is_old && spec.provenance.as_deref().is_some_and(|it| it != "false")),
         ("sbom (needs API 1.42)", is_old && spec.sbom.as_deref().is_some_and(|it| it != "false")),

@@ -1,6 +1,7 @@
 //! Builds: by BuildKit where the engine has it, else by the classic builder.
 
 mod buildkit;
+mod check;
 mod classic;
 mod context;
 mod grpc;
@@ -36,6 +37,9 @@ pub(crate) async fn build(
 ) -> Result<ImageSummary, EngineError> {
     if !spec.unsupported.is_empty() {
         return Err(refuse(spec, &format!("the docker engine can't be told of `{}`", spec.unsupported.join("`, `"))));
+    }
+    if spec.check {
+        return check::check(spec).map(|()| ImageSummary::default());
     }
     let (client, logins) = (&engine.client, &engine.logins);
     let failed = |fault: Fault| fault.at("build", image_name(spec));

@@ -60,6 +60,9 @@ async fn detached(rt: &Runtime, name: String, request: ExecRequest) -> Result<Re
     let stdio = || Ok(ExecStdio { stdin: null()?, stdout: null()?, stderr: null()? });
     let stdio = stdio().map_err(|error: io::Error| errors::kernel(errors::container(&name), "enter", &error))?;
     let execution = begin(rt, name, request, stdio).await?;
+    if execution.has_failed() {
+        return Ok(execution.wait());
+    }
     // Only so that it does not stay as a zombie while we live; nobody waits for this thread.
     drop(thread::spawn(move || execution.wait()));
     Ok(Ok(0))

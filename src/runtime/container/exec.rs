@@ -1,13 +1,17 @@
-//! Runs another program in a container: through a child of ours with one thread, since only such a one can enter.
+//! Runs another program in a container: the keeper does it, or, where there is none, a child of ours with one thread, since
+//! only such a one can enter.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags};
+use rustix::net::RecvFlags;
 use rustix::pty::OpenptFlags;
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +19,15 @@ use crate::Runtime;
 use crate::cgroup::group::Group;
 use crate::container::create;
 use crate::container::list::{self, FindError};
+use crate::keeper::control::{self, Order, Request, Told};
 use crate::keeper::spec;
 use crate::sandbox::apparmor::{self, AppArmorError};
 use crate::sandbox::capabilities::{self, UnknownCapability};
 use crate::state::container::{ContainerRecord, ProcessRecord, SeccompRecord, Status};
-use crate::state::layout::Layout;
+use crate::state::layout::{Bundle, Layout};
 use crate::state::occurrence;
 use crate::state::process::ProcessId;
-use crate::sys::self_exe;
+use crate::sys::{process, rights, self_exe};
 
 /// What to run; `None`: as the container's own program.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -99,11 +104,21 @@ pub struct ExecFailure {
 #[derive(Debug)]
 pub struct Execution {
     name: String,
-    child: Child,
-    order: File,
+    running: Running,
     layout: Arc<Layout>,
     container: Box<ContainerRecord>,
     id: String,
+}
+
+/// Whose child the program is.
+#[derive(Debug)]
+enum Running {
+    /// The keeper's, who tells its end over the socket.
+    Kept { keeper: BufReader<UnixStream>, pid: i32, pidfd: OwnedFd },
+    /// That of our own child.
+    Own { child: Child, order: File },
+    /// It could not be run.
+    Not { message: String, exit_code: i32 },
 }
 
 /// Starts a program in a running container.
@@ -140,20 +155,67 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
         privileged: request.privileged || security.privileged,
     };
     let failed = |source| ExecError::Io { name: record.name.clone(), source };
-    let keeper = container.status.keeper.map(|keeper| keeper.pid);
-    let (child, order) = spawn(keeper, &order, stdio).map_err(failed)?;
+    let running = match by_keeper(&rt.layout.bundle(&record.id), &record.name, &order, &stdio)? {
+        Some(running) => running,
+        None => spawn(container.status.keeper.map(|keeper| keeper.pid), &order, stdio).map_err(failed)?,
+    };
     let id = create::new_id().map_err(|error| failed(io::Error::other(error)))?;
     let words = request.args.join(" ");
     for action in [format!("exec_create: {words}"), format!("exec_start: {words}")] {
         occurrence::of_container(&rt.layout, &told, &action, &[("execID", id.clone())]);
     }
-    Ok(Execution { name: record.name, child, order, layout: Arc::clone(&rt.layout), container: told, id })
+    Ok(Execution { name: record.name, running, layout: Arc::clone(&rt.layout), container: told, id })
 }
 
-fn spawn(keeper: Option<i32>, order: &ExecOrder, stdio: ExecStdio) -> io::Result<(Child, File)> {
-    // Inherited under its number: exec closes nothing of it.
-    let mut file = File::from(rustix::fs::memfd_create("order", MemfdFlags::empty())?);
+/// Writes an order down in memory.
+fn write(order: &impl Serialize, flags: MemfdFlags) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("order", flags)?);
     file.write_all(&serde_json::to_vec(order)?)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Has the container's keeper run the program; `None`: there is none who can.
+fn by_keeper(bundle: &Bundle, name: &str, order: &ExecOrder, stdio: &ExecStdio) -> Result<Option<Running>, ExecError> {
+    let failed = |source| ExecError::Io { name: name.to_owned(), source };
+    let Ok(Some(keeper)) = control::connect(bundle) else { return Ok(None) };
+    let asked = Order { process: order.process.clone(), privileged: order.privileged };
+    let file = write(&asked, MemfdFlags::CLOEXEC).map_err(failed)?;
+    let mut line = serde_json::to_vec(&Request::Execute).map_err(|error| failed(error.into()))?;
+    line.push(b'\n');
+    let handed = [file.as_fd(), stdio.stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
+    let answer = rights::send(keeper.as_fd(), &line, &handed).and_then(|_| answer_of(&keeper));
+    match answer {
+        Ok((Told::Started { pid }, Some(pidfd))) => {
+            Ok(Some(Running::Kept { keeper: BufReader::new(keeper), pid, pidfd }))
+        }
+        Ok((Told::NotRun { message, exit_code }, _)) => Ok(Some(Running::Not { message, exit_code })),
+        Ok(_) => Err(ExecError::NotRunning { name: name.to_owned() }),
+        // It was read, and perhaps the program runs: not a second time.
+        Err(error) if file.metadata().is_ok_and(|file| file.len() == 0) => Err(failed(error)),
+        // One that was killed, or is of a version that does not know this.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Reads the first answer, with the descriptor that may come beside it.
+fn answer_of(keeper: &UnixStream) -> io::Result<(Told, Option<OwnedFd>)> {
+    let (mut text, mut descriptors) = (Vec::new(), Vec::new());
+    while !text.ends_with(b"\n") {
+        let mut bytes = [0; 1024];
+        match rights::receive(keeper.as_fd(), &mut bytes, RecvFlags::empty(), &mut descriptors) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => text.extend_from_slice(&bytes[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((serde_json::from_slice(&text)?, descriptors.pop()))
+}
+
+fn spawn(keeper: Option<i32>, order: &ExecOrder, stdio: ExecStdio) -> io::Result<Running> {
+    // Inherited under its number: exec closes nothing of it.
+    let file = write(order, MemfdFlags::empty())?;
     let number = file.as_raw_fd().to_string();
     let child = {
         use std::os::unix::process::CommandExt as _;
@@ -166,25 +228,54 @@ fn spawn(keeper: Option<i32>, order: &ExecOrder, stdio: ExecStdio) -> io::Result
             .process_group(0)
             .spawn()?
     };
-    Ok((child, file))
+    Ok(Running::Own { child, order: file })
 }
 
 impl Execution {
+    /// Returns whether it is known already that the program could not be run: `wait` says why.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.running, Running::Not { .. })
+    }
+
     /// Waits for the program's end and returns its code.
-    pub fn wait(mut self) -> Result<i32, ExecError> {
+    pub fn wait(self) -> Result<i32, ExecError> {
         let failed = |source| ExecError::Io { name: self.name.clone(), source };
-        let status = self.child.wait().map_err(failed)?;
-        let mut left = String::new();
-        self.order.rewind().and_then(|()| self.order.read_to_string(&mut left)).map_err(failed)?;
-        if let Ok(ExecFailure { message, exit_code }) = serde_json::from_str(&left) {
-            return Err(ExecError::Program { message, exit_code });
-        }
-        use std::os::unix::process::ExitStatusExt as _;
-        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255);
+        let code = match self.running {
+            Running::Not { message, exit_code } => return Err(ExecError::Program { message, exit_code }),
+            Running::Kept { keeper, pid, pidfd } => end_of_kept(keeper, pid, &pidfd).map_err(failed)?,
+            Running::Own { mut child, mut order } => {
+                let status = child.wait().map_err(failed)?;
+                let mut left = String::new();
+                order.rewind().and_then(|()| order.read_to_string(&mut left)).map_err(failed)?;
+                if let Ok(ExecFailure { message, exit_code }) = serde_json::from_str(&left) {
+                    return Err(ExecError::Program { message, exit_code });
+                }
+                use std::os::unix::process::ExitStatusExt as _;
+                status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255)
+            }
+        };
         let more = [("execID", self.id), ("exitCode", code.to_string())];
         occurrence::of_container(&self.layout, &self.container, "exec_die", &more);
         Ok(code)
     }
+}
+
+/// Waits for the end of a program that is the keeper's child. A keeper that is killed tells nothing: then the program's
+/// end is still seen, and its code too, from Linux 6.15 on.
+fn end_of_kept(mut keeper: BufReader<UnixStream>, pid: i32, pidfd: &OwnedFd) -> io::Result<i32> {
+    let mut line = String::new();
+    if keeper.read_line(&mut line).is_ok()
+        && let Ok(Told::Ended { code }) = serde_json::from_str(&line)
+    {
+        return Ok(code);
+    }
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    while let Err(error) = rustix::event::poll(&mut fds, None) {
+        if error != rustix::io::Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    Ok(process::code_of_ended(pidfd.as_fd(), pid).unwrap_or(255))
 }
 
 /// Makes a pseudo-terminal of the container's own: our end, and the program's.

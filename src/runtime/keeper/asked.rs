@@ -39,6 +39,10 @@ impl Keeper<'_> {
                 let client = self.clients.remove(index);
                 self.attach(client, replay);
             }
+            Received::Request(Request::Execute) => {
+                let client = self.clients.remove(index);
+                self.execute(client);
+            }
             Received::Request(Request::Pause) => {
                 let reply = self.freeze();
                 self.clients[index].answer(&reply);

@@ -1,14 +1,17 @@
 //! The keeper's socket: one JSON line asks, one answers.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::state::container::ProcessRecord;
 use crate::state::layout::Bundle;
+use crate::sys::rights;
 
 /// Longest request that is read: none is even near.
 const LONGEST: usize = 4096;
@@ -41,6 +44,9 @@ pub enum Request {
         /// Send the beginning of a line that has not ended yet, too.
         replay: bool,
     },
+    /// Run another program in the container. With it come an [`Order`] in a file, and the program's standard streams. It
+    /// is answered by [`Told`]: when the program runs, and when it has ended.
+    Execute,
     /// Freeze its processes.
     Pause,
     /// Let them go on.
@@ -54,6 +60,15 @@ pub enum Request {
         /// Its number.
         signal: i32,
     },
+}
+
+/// Another program to run in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// It has the container's environment under its own.
+    pub process: ProcessRecord,
+    /// With every capability and no filter.
+    pub privileged: bool,
 }
 
 /// What it answers.
@@ -73,9 +88,33 @@ pub enum Reply {
     },
 }
 
+/// What it tells of another program that it was to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// It runs; its pidfd comes beside.
+    Started {
+        /// Its number.
+        pid: i32,
+    },
+    /// It can't be run.
+    NotRun {
+        /// Why.
+        message: String,
+        /// As a shell has it: 125, 126 or 127.
+        exit_code: i32,
+    },
+    /// Nothing can be run, for now or for good: the container does not run.
+    Refused,
+    /// It has ended.
+    Ended {
+        /// With this code.
+        code: i32,
+    },
+}
+
 /// Returns a path to a socket that is short enough for a socket address (108 bytes, unix(7)), and what must stay open
 /// while it is used.
-pub fn short_path(path: &Path) -> io::Result<(std::os::fd::OwnedFd, PathBuf)> {
+pub fn short_path(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidFilename.into());
     };
@@ -141,6 +180,8 @@ pub fn ask(bundle: &Bundle, request: &Request) -> io::Result<Option<Reply>> {
 pub struct Client {
     stream: UnixStream,
     received: Vec<u8>,
+    /// What came beside.
+    descriptors: Vec<OwnedFd>,
 }
 
 /// What a client's socket had for us.
@@ -159,13 +200,13 @@ impl Client {
     pub fn accept(listener: &UnixListener) -> Option<Self> {
         let (stream, _) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
-        Some(Self { stream, received: Vec::new() })
+        Some(Self { stream, received: Vec::new(), descriptors: Vec::new() })
     }
 
     /// Reads what is there; never blocks.
     pub fn receive(&mut self) -> Received {
         let mut bytes = [0; 1024];
-        match self.stream.read(&mut bytes) {
+        match rights::receive(self.stream.as_fd(), &mut bytes, RecvFlags::empty(), &mut self.descriptors) {
             Ok(0) => return Received::Gone,
             Ok(length) => self.received.extend_from_slice(&bytes[..length]),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -186,17 +227,32 @@ impl Client {
         (self.stream, self.received)
     }
 
+    /// Takes the descriptors that came with the request.
+    pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.descriptors)
+    }
+
     /// Answers; whoever does not listen any more misses it.
     pub fn answer(&mut self, reply: &Reply) {
-        if let Ok(mut line) = serde_json::to_vec(reply) {
+        self.send(reply, &[]);
+    }
+
+    /// Tells of a program that was to be run.
+    pub fn tell(&mut self, told: &Told, descriptors: &[BorrowedFd<'_>]) {
+        self.send(told, descriptors);
+    }
+
+    /// Sends a line. It is short: the socket has room for it.
+    fn send(&mut self, line: &impl Serialize, descriptors: &[BorrowedFd<'_>]) {
+        if let Ok(mut line) = serde_json::to_vec(line) {
             line.push(b'\n');
-            let _ = self.stream.write_all(&line);
+            let _ = rights::send(self.stream.as_fd(), &line, descriptors);
         }
     }
 }
 
 impl std::os::fd::AsFd for Client {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 }

@@ -5,6 +5,7 @@ mod attached;
 mod carry;
 pub mod control;
 pub mod diary;
+mod executing;
 pub mod guard;
 pub mod health;
 pub mod hearing;

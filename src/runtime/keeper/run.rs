@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Runtime;
 use crate::keeper::control::Client;
+use crate::keeper::executing::Executing;
 use crate::keeper::guard::Shared;
 use crate::keeper::joint::Joint;
 use crate::keeper::launch::{self, Ending, Held, Place, Run};
@@ -42,6 +43,8 @@ pub(super) struct Keeper<'a> {
     pub(super) clients: Vec<Client>,
     /// They are attached to the streams.
     pub(super) joints: Vec<Joint>,
+    /// Programs that run for others.
+    pub(super) executing: Vec<Executing>,
     /// Typed while no program ran; and that there is no more.
     pub(super) early: (Vec<u8>, bool),
     /// Rows and columns of the window that was told last.
@@ -85,6 +88,7 @@ enum Source {
     Proxy,
     Probe,
     Joint(usize),
+    Executing(usize),
     Input,
 }
 
@@ -131,6 +135,7 @@ impl<'a> Keeper<'a> {
             clients: Vec::new(),
             waiting: Vec::new(),
             joints: Vec::new(),
+            executing: Vec::new(),
             early: (Vec::new(), false),
             size: None,
             restarting: Vec::new(),
@@ -251,6 +256,9 @@ impl Keeper<'_> {
             let writing = if joint.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
             add(Source::Joint(index), joint.as_fd(), reading | writing);
         }
+        for (index, executing) in self.executing.iter().enumerate() {
+            add(Source::Executing(index), executing.as_fd(), PollFlags::IN);
+        }
         let timeout = self.machine.deadline().map(|deadline| timespec(deadline.saturating_sub(self.now())));
         if rustix::event::poll(&mut fds, timeout.as_ref()).is_err() {
             return Vec::new();
@@ -286,6 +294,7 @@ impl Keeper<'_> {
                 }
             }
             Source::Joint(index) => self.on_joint(index),
+            Source::Executing(index) => self.on_executing(index),
             Source::Input => {
                 if let Some(run) = &mut self.run {
                     run.streams.pump_input();

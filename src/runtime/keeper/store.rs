@@ -1,20 +1,15 @@
 //! Descriptors of a running program, kept where they outlive the keeper: in flight between both ends of a socket that the
 //! guard holds, too. Who takes them over peeks, so that they stay there for the next one.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
 use crate::state::process::ProcessId;
+use crate::sys::rights;
 
-/// Of one run; none has more.
-const MOST_DESCRIPTORS: usize = 8;
 const LONGEST: usize = 1024;
 
 /// What is kept of a run, beside its descriptors: a pidfd, the outputs, and the input.
@@ -52,13 +47,7 @@ impl Store {
     /// Puts a run's descriptors there, beside those of the run before.
     pub fn put(&self, note: &Note, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(note)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        rustix::net::sendmsg(&self.sender, &[IoSlice::new(&text)], &mut control, SendFlags::empty())?;
-        Ok(())
+        rights::send(self.sender.as_fd(), &text, descriptors).map(drop)
     }
 
     /// Returns the run of that number, and lets go of all before it.
@@ -74,18 +63,9 @@ impl Store {
 
     fn receive(&self, flags: RecvFlags) -> Option<(Note, Vec<OwnedFd>)> {
         let mut text = [0; LONGEST];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let parts = &mut [IoSliceMut::new(&mut text)];
-        let received =
-            rustix::net::recvmsg(&self.receiver, parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC).ok()?;
         let mut descriptors = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
-            }
-        }
-        let note = serde_json::from_slice(&text[..received.bytes]).ok()?;
+        let length = rights::receive(self.receiver.as_fd(), &mut text, flags, &mut descriptors).ok()?;
+        let note = serde_json::from_slice(&text[..length]).ok()?;
         Some((note, descriptors))
     }
 }

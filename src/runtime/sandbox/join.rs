@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::process::{
@@ -50,10 +50,44 @@ pub struct Target {
 const NAMESPACES: i32 =
     libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
 
+/// A child that is about to run a program in the sandbox.
+#[derive(Debug)]
+pub struct Joining {
+    pid: i32,
+    pidfd: OwnedFd,
+    reports: OwnedFd,
+}
+
+impl AsFd for Joining {
+    /// What is ready when it is known whether the program runs.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reports.as_fd()
+    }
+}
+
+impl Joining {
+    /// Waits until the program runs, or why it does not.
+    pub fn finish(self) -> Result<Launched, LaunchError> {
+        let Self { pid, pidfd, reports } = self;
+        match report::receive(reports.as_fd()) {
+            None => Ok(Launched { pid, pidfd, root: None }),
+            Some(error) => {
+                let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+                Err(error)
+            }
+        }
+    }
+}
+
 /// Runs a program in a running sandbox; privileged: with every capability and no filter.
 ///
 /// Call it from a process with one thread.
 pub fn join(target: &Target, process: &ProcessRecord, stdio: Stdio, privileged: bool) -> Result<Launched, LaunchError> {
+    begin(target, process, stdio, privileged)?.finish()
+}
+
+/// The same without waiting until the program runs.
+pub fn begin(target: &Target, process: &ProcessRecord, stdio: Stdio, privileged: bool) -> Result<Joining, LaunchError> {
     let sets = target.capability_sets.filter(|_| !privileged);
     let filter = filter_for(&target.seccomp, sets.map_or(target.capabilities, |sets| sets.bounding), privileged)?;
     let capabilities = if privileged { capabilities::ALL } else { target.capabilities };
@@ -83,13 +117,7 @@ pub fn join(target: &Target, process: &ProcessRecord, stdio: Stdio, privileged: 
     });
     set_dumpable_behavior(before).map_err(|error| failed(error.into()))?;
     let (pid, pidfd) = cloned?;
-    match report::receive(reports.as_fd()) {
-        None => Ok(Launched { pid, pidfd, root: None }),
-        Some(error) => {
-            let _ = rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-            Err(error)
-        }
-    }
+    Ok(Joining { pid, pidfd, reports })
 }
 
 /// Opens the sandbox's first process, and makes sure that it is still that one.

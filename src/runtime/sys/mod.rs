@@ -10,6 +10,7 @@ pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod quota;
+pub mod rights;
 pub mod self_exe;
 pub mod signal;
 pub mod terminal;

@@ -11,6 +11,7 @@ mod files;
 mod killed;
 mod scratch;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::time::Duration;
 
 use runtime::container::logs::{LogQuery, LogReader};
@@ -39,6 +40,7 @@ const TESTS: &[Test] = &[
     ),
     ("a_probe_that_hangs_dies_with_its_children", a_probe_that_hangs_dies_with_its_children),
     ("an_exec_sees_the_container_and_gives_its_code", an_exec_sees_the_container_and_gives_its_code),
+    ("an_exec_outlives_the_keeper_and_does_without_one", an_exec_outlives_the_keeper_and_does_without_one),
     (
         "a_container_whose_keepers_were_all_killed_while_it_ended_is_reported",
         a_container_whose_keepers_were_all_killed_while_it_ended_is_reported,
@@ -246,6 +248,30 @@ fn an_exec_sees_the_container_and_gives_its_code(scratch: &Scratch) {
     }
     let tty = exec::ExecRequest { args: ["tty".into()].to_vec(), tty: true, ..exec::ExecRequest::default() };
     assert_eq!(scratch.exec_on_terminal(&id, &tty), "/dev/pts/0\r\n");
+}
+
+fn an_exec_outlives_the_keeper_and_does_without_one(scratch: &Scratch) {
+    let id = scratch.create_with(scratch.shell("left", "sleep 1000"));
+    start::start(&scratch.rt, &id).unwrap();
+    let request = exec::ExecRequest {
+        args: ["sh", "-c", "echo runs; read line; echo $line; exit 42"].map(Into::into).to_vec(),
+        ..exec::ExecRequest::default()
+    };
+    let ((stdin, mut typed), (written, stdout)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let stderr = stdout.try_clone().unwrap().into();
+    let stdio = exec::ExecStdio { stdin: stdin.into(), stdout: stdout.into(), stderr };
+    let execution = exec::exec(&scratch.rt, &id, &request, stdio).unwrap();
+    let mut lines = BufReader::new(written).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "runs");
+    let keeper = scratch.status(&id).keeper.unwrap();
+    scratch.kill_both(keeper);
+    typed.write_all(b"typed\n").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "typed");
+    // The kernel tells the code of a process that is not our child from Linux 6.15 on.
+    assert!(matches!(execution.wait().unwrap(), 42 | 255));
+    // Nobody is there to be asked: the program runs all the same.
+    let (code, output) = scratch.exec(&id, &request, "again\n");
+    assert_eq!((code.unwrap(), &*output), (42, "runs\nagain\n"));
 }
 
 fn a_container_whose_keepers_were_all_killed_while_it_ended_is_reported(scratch: &Scratch) {

@@ -251,11 +251,15 @@ fn codes_and_words_are_those_that_scripts_know() {
         ("run -it --rm stand-in:1 true", 1),
         ("stop nosuch", 1),
         ("search x", 1),
+        ("run --rm --restart always stand-in:1 true", 125),
+        ("run --rm --cidfile compose.yaml stand-in:1 true", 125),
     ] {
         assert_eq!(docker(&host, &line.split(' ').collect::<Vec<_>>()).code, code, "{line}");
     }
     docker(&host, &["search", "x"]).failure().names(&["search", "registry"]);
-    docker(&host, &["create", "--name", "coded", "-e", "A=b", "stand-in:1"]).success();
+    docker(&host, &["create", "--name", "coded", "-e", "A=b", "stand-in:1", "sh", "-c", "a b"]).success();
+    let command = docker(&host, &["ps", "-a", "--format", "{{.Command}}"]).success().stdout;
+    assert_eq!(command, "\"sh -c 'a b'\"\n");
     docker(&host, &["rename", "coded", "coded"]).failure().names(&["coded"]);
     let env = docker(&host, &["inspect", "-f", "{{json .Config.Env}}", "coded"]).success().stdout;
     assert!(env.starts_with("[\"A=b\",\"PATH=") && !env.contains("HOSTNAME"), "{env}");

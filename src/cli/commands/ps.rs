@@ -138,7 +138,7 @@ fn print(args: &Args, app: &App, project: &str, shown: &[Replica]) -> Result<(),
 /// Returns the row with the fields that Docker Compose has, in its order.
 fn row(replica: &Replica, project: &str, now: SystemTime, whole: bool) -> Value {
     let container = &replica.container;
-    let command = format!("{:?}", container.command.join(" "));
+    let command = command_line(container);
     // That one is a document, for ourselves.
     let told = container.labels.iter().filter(|(key, _)| *key != identity::MADE_FROM);
     let labels: Vec<String> = told.map(|(key, value)| format!("{key}={value}")).collect();
@@ -165,6 +165,16 @@ fn row(replica: &Replica, project: &str, now: SystemTime, whole: bool) -> Value 
         "State": state_word(&container.state),
         "Status": age::status(&container.state, now),
     })
+}
+
+/// Returns the program with its arguments as Docker shows them: those with a blank in them in quotes.
+pub(crate) fn command_line(container: &ContainerSummary) -> String {
+    let word = |(index, word): (usize, &String)| match index > 0 && word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    let words: Vec<String> = container.command.iter().enumerate().map(word).collect();
+    format!("{:?}", words.join(" "))
 }
 
 /// Returns what is mounted, in the order of where: names of volumes and paths of the host.

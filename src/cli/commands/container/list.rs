@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::commands::acts::rows::{JsonShape, print};
-use crate::commands::ps::{mounts, ports, state_word};
+use crate::commands::ps::{command_line, mounts, ports, state_word};
 use crate::error::{CommandError, Kind};
 use crate::print::age;
 use crate::print::table::fit;
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), CommandError> {
 
 /// Returns the row with the fields that Docker has, in its order.
 fn row(container: &ContainerSummary, now: SystemTime, whole: bool) -> Value {
-    let command = format!("{:?}", container.command.join(" "));
+    let command = command_line(container);
     let labels: Vec<String> = container.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let networks: Vec<&str> = container.networks.keys().map(String::as_str).collect();
     json!({

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orchestrator::engine::Engine;
-use orchestrator::engine::container::{ContainerId, ContainerSpec, NetworkMode};
+use orchestrator::engine::container::{ContainerId, ContainerSpec, NetworkMode, RestartPolicy};
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::image::PullSpec;
 use orchestrator::engine::network::NetworkSpec;
@@ -144,6 +144,13 @@ async fn make(args: &CreateArgs, attached: bool, app: &App) -> Result<ContainerI
     let usage = |why: String| CommandError::new(Kind::Usage, why);
     let make = &args.make;
     let mut spec = spec(make, &args.image, &args.command, app).map_err(usage)?;
+    if spec.auto_remove && spec.restart != RestartPolicy::No {
+        return Err(usage("conflicting options: cannot specify both --restart and --rm".to_owned()));
+    }
+    if let Some(file) = make.cidfile.as_ref().filter(|file| app.absolute(file).exists()) {
+        let message = format!("there is a file `{}` already: another container's id may be in it", file.display());
+        return Err(CommandError::new(Kind::Conflict, message));
+    }
     // Who is attached to from its start on is told when there is no more to read.
     spec.stdin_once = spec.stdin_open && attached;
     if spec.name.is_empty() {

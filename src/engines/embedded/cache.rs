@@ -19,6 +19,7 @@ fn entry(entry: &Entry) -> CacheEntry {
     let kind = match entry.kind {
         EntryKind::Step { .. } => "regular",
         EntryKind::Mount(_) => "exec.cachemount",
+        EntryKind::Packages => "internal",
     };
     CacheEntry {
         id: entry.id.clone(),

@@ -8,6 +8,7 @@ use orchestrator::engine::error::EngineError;
 use orchestrator::engine::image::ImageSummary;
 use orchestrator::engine::usage::{CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
 use runtime::Runtime;
+use runtime::bootstrap::downloads;
 use runtime::image::digest::Digest;
 use runtime::image::{layers, packed, store};
 use runtime::volume;
@@ -69,7 +70,7 @@ fn cache(rt: &Runtime, users: &HashMap<Digest, usize>) -> Result<CacheUsage, Eng
     let own: u64 = only.iter().map(|id| size_of(rt, id)).sum();
     Ok(CacheUsage {
         entries: only.len(),
-        size: own + taken(&folder) + taken(&rt.layout.partial()),
+        size: own + taken(&folder) + taken(&rt.layout.partial()) + taken(&downloads::folder(rt)),
         used: std::fs::metadata(&folder).and_then(|it| it.modified()).ok(),
     })
 }

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod catalogue;
 pub mod deb;
+pub mod downloads;
 pub mod foundation;
 pub mod host;
 pub mod packages;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::Runtime;
+use crate::bootstrap::downloads;
 use crate::build::cache;
 use crate::image::collect;
 use crate::image::digest::Digest;
@@ -37,6 +38,8 @@ pub enum EntryKind {
     },
     /// The folder of a `RUN --mount=type=cache`.
     Mount(PathBuf),
+    /// Packages that base images were assembled of.
+    Packages,
 }
 
 /// Something in the build cache.
@@ -82,6 +85,7 @@ pub fn list(rt: &Runtime) -> Result<Vec<Entry>, PruneError> {
     };
     let mut found: Vec<Entry> = cache::list(rt).map_err(PruneError::Look)?.into_iter().map(step).collect();
     found.extend(mounts(rt).map_err(PruneError::Look)?);
+    found.extend(packages(rt));
     found.sort_by_key(|entry| entry.used);
     Ok(found)
 }
@@ -91,7 +95,7 @@ pub fn total(entries: &[Entry]) -> u64 {
     let mut seen = HashSet::new();
     let own = |entry: &&Entry| match &entry.kind {
         EntryKind::Step { layer: Some(layer) } => !entry.shared && seen.insert(*layer),
-        EntryKind::Step { layer: None } | EntryKind::Mount(_) => true,
+        EntryKind::Step { layer: None } | EntryKind::Mount(_) | EntryKind::Packages => true,
     };
     entries.iter().filter(own).map(|entry| entry.size).sum()
 }
@@ -115,6 +119,14 @@ fn mounts(rt: &Runtime) -> io::Result<Vec<Entry>> {
         }
     }
     Ok(found)
+}
+
+fn packages(rt: &Runtime) -> Option<Entry> {
+    let folder = downloads::folder(rt);
+    let used = std::fs::metadata(&folder).and_then(|folder| folder.modified()).ok()?;
+    let size = bytes_below(&folder);
+    let kind = EntryKind::Packages;
+    (size > 0).then(|| Entry { id: "packages".to_owned(), kind, size, used, shared: false })
 }
 
 fn lock_of(folder: &std::path::Path) -> PathBuf {
@@ -164,6 +176,7 @@ pub fn prune(rt: &Runtime, options: &PruneOptions) -> Result<(Vec<Entry>, u64), 
                 cache::forget(rt, &key).map(|()| true).map_err(failed)?
             }
             EntryKind::Mount(path) => remove_mount(rt, path).map_err(failed)?,
+            EntryKind::Packages => downloads::remove(rt).map_err(failed)?,
         };
         if !gone {
             continue;
@@ -177,7 +190,7 @@ pub fn prune(rt: &Runtime, options: &PruneOptions) -> Result<(Vec<Entry>, u64), 
                 }
                 *users == 0 && !entry.shared
             }
-            EntryKind::Step { layer: None } | EntryKind::Mount(_) => true,
+            EntryKind::Step { layer: None } | EntryKind::Mount(_) | EntryKind::Packages => true,
         };
         if last {
             left = left.saturating_sub(entry.size);

@@ -47,13 +47,20 @@ pub fn take_back(rt: &Runtime, name: &str, id: &str, _lock: &Lock) {
     }
 }
 
-/// Takes back whatever name a container has of which nobody knows more than its id, and all that are nobody's: those who
-/// gave them were killed. The lock must be held.
-pub fn take_back_of(rt: &Runtime, id: &str, _lock: &Lock) {
+/// Takes back all names of a container that goes, of which `bundle` is left. The lock must be held.
+pub fn give_up(rt: &Runtime, bundle: &Bundle, name: Option<&str>, id: &str, lock: &Lock) {
+    match name {
+        Some(name) if !bundle.renaming().exists() => take_back(rt, name, id, lock),
+        Some(_) | None => take_back_all(rt, id),
+    }
+}
+
+/// Takes back whatever name a container has, and all that are nobody's: those who gave them were killed.
+fn take_back_all(rt: &Runtime, id: &str) {
     for entry in std::fs::read_dir(rt.layout.names()).into_iter().flatten().flatten() {
         let name = entry.file_name();
         if name.to_str().is_some_and(|name| holder(rt, name).is_none_or(|holder| holder == id)) {
-            // As above.
+            // What stays is nobody's.
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -102,7 +102,7 @@ fn take_away(rt: &Runtime, name: &str, request: RemoveRequest) -> Result<(), Rem
     // From here on it is not there any more; whatever a kill leaves of it, the next listing sweeps away.
     std::fs::rename(&bundle.lib, &gone.lib).map_err(|source| RemoveError::Io { path: bundle.lib.clone(), source })?;
     let lock = names::lock(rt)?;
-    names::take_back(rt, &container.record.name, &id, &lock);
+    names::give_up(rt, &gone, Some(&container.record.name), &id, &lock);
     drop(lock);
     occurrence::of_container(&rt.layout, &container.record, "destroy", &[]);
     let mut result = network::release(rt, &id).map_err(RemoveError::from);

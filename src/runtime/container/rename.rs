@@ -31,6 +31,8 @@ pub fn rename(rt: &Runtime, name: &str, new: &str) -> Result<(), RenameError> {
     let _act = record::lock(&rt.layout.bundle(&id).act_lock())?;
     let lock = names::lock(rt)?;
     let mut container = list::find(rt, &id)?.record;
+    let renaming = rt.layout.bundle(&id).renaming();
+    std::fs::write(&renaming, "").map_err(|source| RecordError::Io { act: "write", path: renaming.clone(), source })?;
     // It may have the name already and not know: whoever gave it was killed then.
     match names::holder(rt, new) {
         Some(other) if other != id => return Err(RenameError::Taken { name: new.into(), id: other }),
@@ -44,6 +46,8 @@ pub fn rename(rt: &Runtime, name: &str, new: &str) -> Result<(), RenameError> {
     for former in [name, &old].into_iter().filter(|former| *former != new) {
         names::take_back(rt, former, &id, &lock);
     }
+    // One that stays makes the removal look for more names than there are.
+    let _ = std::fs::remove_file(renaming);
     if old == new {
         return Ok(());
     }

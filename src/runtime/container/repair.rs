@@ -133,10 +133,8 @@ pub fn sweep(rt: &Runtime, id: &str) {
         return;
     }
     if let Ok(Some(_act)) = record::try_lock(&bundle.act_lock()) {
-        match record::read::<ContainerRecord>(&bundle.record()) {
-            Ok(Some(container)) => names::take_back(rt, &container.name, id, &lock),
-            Ok(None) | Err(_) => names::take_back_of(rt, id, &lock),
-        }
+        let container = record::read::<ContainerRecord>(&bundle.record()).ok().flatten();
+        names::give_up(rt, &bundle, container.as_ref().map(|container| container.name.as_str()), id, &lock);
         drop(lock);
         for volume in record::read::<Vec<String>>(&bundle.doomed()).ok().flatten().unwrap_or_default() {
             // One that another container has inherited stays.

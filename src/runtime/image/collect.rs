@@ -1,7 +1,9 @@
 //! Removes images, and the layers that nothing needs any more.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::Runtime;
 use crate::image::digest::Digest;
@@ -51,7 +53,7 @@ pub fn remove(rt: &Runtime, text: &str, force: bool) -> Result<Removed, StoreErr
     if last {
         let path = rt.layout.blobs().join(image.id.hex());
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(StoreError::Io { act: "remove", path, source });
             }
             Ok(()) | Err(_) => removed.deleted = Some(image.id),
@@ -76,7 +78,27 @@ pub fn collect(rt: &Runtime) -> Result<u64, StoreError> {
     {
         record::sweep(&folder).map_err(|source| StoreError::Io { act: "clean", path: folder, source })?;
     }
+    let running = cache.join("running");
+    clear_turns(&running).map_err(|source| StoreError::Io { act: "clean", path: running, source })?;
     Ok(garbage)
+}
+
+/// Removes the files by whose locks builds wait for each other, but those that somebody holds.
+fn clear_turns(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Moves unneeded layers into a staging directory that nobody holds, so that the lock is held for renames only.
@@ -119,7 +141,7 @@ fn take_garbage(rt: &Runtime) -> Result<u64, StoreError> {
             let of = name.to_str().and_then(|name| Digest::from_hex(name.strip_suffix(".json")?).ok());
             match of.is_some_and(|id| !layers::directory(rt, &id).exists()).then(|| std::fs::remove_file(entry.path()))
             {
-                Some(Err(source)) if source.kind() != std::io::ErrorKind::NotFound => {
+                Some(Err(source)) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(error(entry.path())(source));
                 }
                 Some(Ok(()) | Err(_)) | None => continue,
@@ -184,4 +206,21 @@ fn containers(rt: &Runtime) -> Result<Vec<ContainerRecord>, StoreError> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_builds_turn_goes_and_that_of_a_living_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = File::create(folder.path().join("held")).unwrap();
+        held.lock().unwrap();
+        File::create(folder.path().join("left")).unwrap();
+        clear_turns(folder.path()).unwrap();
+        let there: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, ["held"]);
+        clear_turns(&folder.path().join("absent")).unwrap();
+    }
 }

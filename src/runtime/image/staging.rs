@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, RenameFlags};
 
 use crate::Runtime;
+use crate::state::record::sweep;
 
 /// A directory of our own, removed when dropped unless published.
 #[derive(Debug)]
@@ -46,9 +47,12 @@ pub fn create(rt: &Runtime) -> io::Result<Staging> {
     }
 }
 
-/// As [`create`], but clears away first what killed processes have left: for what takes a while anyway.
+/// As [`create`], but clears away first what killed processes have left, here and aside of the store's records: for what
+/// takes a while anyway.
 pub fn begin(rt: &Runtime) -> io::Result<Staging> {
-    if let Err(error) = collect(rt) {
+    let swept =
+        collect(rt).and_then(|_| [rt.layout.layers(), rt.layout.references()].iter().try_for_each(|it| sweep(it)));
+    if let Err(error) = swept {
         tracing::debug!(%error, "garbage of earlier processes stays");
     }
     create(rt)
@@ -101,6 +105,17 @@ pub fn collect(rt: &Runtime) -> io::Result<usize> {
 mod tests {
     use super::*;
     use crate::state::layout::Layout;
+
+    #[test]
+    fn what_killed_processes_have_left_goes_before_the_next_one_begins() {
+        let root = tempfile::tempdir().unwrap();
+        let rt = Runtime::open(Layout::under(root.path())).unwrap();
+        let (garbage, aside) = (rt.layout.staging().join("1-0"), rt.layout.references().join("a.99999999-0.new"));
+        std::fs::create_dir(&garbage).unwrap();
+        std::fs::write(&aside, "").unwrap();
+        let staged = begin(&rt).unwrap();
+        assert!(staged.path.exists() && !garbage.exists() && !aside.exists());
+    }
 
     #[test]
     fn collectors_and_owners_at_once_do_not_trip_over_each_other() {

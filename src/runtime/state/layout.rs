@@ -226,6 +226,11 @@ impl Bundle {
         self.lib.join("doomed.json")
     }
 
+    /// There while the container gets another name, and for good where that was killed: it may have two then.
+    pub fn renaming(&self) -> PathBuf {
+        self.lib.join("renaming")
+    }
+
     /// Held by a command while it starts, renames or removes the container: one of them at a time.
     pub fn act_lock(&self) -> PathBuf {
         self.lib.join("act.lock")

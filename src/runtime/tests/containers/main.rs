@@ -341,7 +341,11 @@ fn names_are_given_once_and_changed(scratch: &Scratch) {
     rename::rename(&scratch.rt, "two", "three").unwrap();
     assert_eq!(list::find(&scratch.rt, "three").unwrap().record.name, "three");
     assert!(list::find(&scratch.rt, "two").is_err());
+    // Nobody finishes it: the former name goes with the container.
+    std::fs::write(scratch.rt.layout.name("two"), &id).unwrap();
+    std::fs::write(scratch.rt.layout.bundle(&id).renaming(), "").unwrap();
     remove::remove(&scratch.rt, "three", RemoveRequest::default()).unwrap();
+    assert!(!scratch.rt.layout.name("two").exists());
     let names: Vec<String> =
         list::list(&scratch.rt).unwrap().into_iter().map(|container| container.record.name).collect();
     assert_eq!(names, ["one"]);

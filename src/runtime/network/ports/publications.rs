@@ -7,7 +7,7 @@ use crate::network::firewall::rules::Forward;
 use crate::network::lifecycle::names_in;
 use crate::network::ports::PublishError;
 use crate::state::network::PublicationRecord;
-use crate::state::record;
+use crate::state::record::{self, RecordError};
 
 impl PublicationRecord {
     /// Returns what the kernel forwards of it: what has a target of its own family, and is not ::1.
@@ -48,8 +48,15 @@ pub fn all(rt: &Runtime) -> Result<Vec<PublicationRecord>, PublishError> {
     Ok(publications)
 }
 
+/// Removes what keepers that were killed while they wrote have left aside.
+pub fn sweep(rt: &Runtime) -> Result<(), PublishError> {
+    let folder = rt.layout.publications();
+    Ok(record::sweep(&folder).map_err(|source| RecordError::Io { act: "clean", path: folder, source })?)
+}
+
 /// Drops the publications of processes that were killed, and returns them.
 pub fn take_stale(rt: &Runtime) -> Result<Vec<PublicationRecord>, PublishError> {
+    sweep(rt)?;
     let mut publications = read(rt)?;
     publications.retain(PublicationRecord::is_stale);
     // Whoever removes the file is the one who clears up after it.

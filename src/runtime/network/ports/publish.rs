@@ -87,7 +87,7 @@ fn forget(forwards: &[Forward]) {
 /// Ends the forwarding to a container; idempotent.
 pub fn unpublish(rt: &Runtime, container_id: &str) -> Result<(), PublishError> {
     let path = publications::path(rt, container_id);
-    let Some(publication) = record::read::<PublicationRecord>(&path)? else { return Ok(()) };
+    let Some(publication) = record::read::<PublicationRecord>(&path)? else { return publications::sweep(rt) };
     if std::fs::remove_file(&path).is_err() {
         // Somebody else is just clearing up after a killed keeper.
         return Ok(());

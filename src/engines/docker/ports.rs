@@ -36,6 +36,7 @@ pub(crate) async fn check(client: &Client, specs: &[ContainerSpec]) -> Vec<Engin
     let mut told = BTreeSet::new();
     wanted
         .iter()
+        .filter(|port| !is_own(port, &open, specs))
         .filter_map(|port| taken(port, &open, is_here))
         .filter(|error| told.insert(error.resource.clone()))
         .collect()
@@ -66,6 +67,16 @@ fn meet(wanted: Option<IpAddr>, open: IpAddr) -> bool {
             wanted == open || (wanted.is_ipv4() == open.is_ipv4() && (wanted.is_unspecified() || open.is_unspecified()))
         }
     }
+}
+
+/// Whether one of these very containers has the port: a killed command was starting it, and the engine has gone on.
+fn is_own(wanted: &PortBinding, open: &[Open], specs: &[ContainerSpec]) -> bool {
+    let is_meant = |open: &&Open| specs.iter().any(|spec| spec.name == open.holder);
+    open.iter().filter(is_meant).any(|open| {
+        wanted.host_ports.is_some_and(|(first, last)| (first..=last).contains(&open.port))
+            && open.protocol == wanted.protocol
+            && meet(wanted.host_ip, open.address)
+    })
 }
 
 /// A range is taken when every port of it is.
@@ -141,6 +152,10 @@ mod tests {
         };
         let message = taken(&wanted, &opened(&rows), false).map(|error| error.message);
         assert_eq!(message.as_deref(), expected);
+        let named = |name: &str| [ContainerSpec { name: name.into(), ..ContainerSpec::default() }];
+        let has = ports.0 <= 8080 && 8080 <= ports.1 && ip != Some("::1");
+        assert_eq!(is_own(&wanted, &opened(&rows), &named("shop-web-1")), has, "its own port is no reason");
+        assert!(!is_own(&wanted, &opened(&rows), &named("shop-web-2")));
     }
 
     #[test]

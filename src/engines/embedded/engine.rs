@@ -1,5 +1,6 @@
 //! The trait's methods, an act of the runtime each. The runtime blocks, so its acts run on threads made for that.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 use async_trait::async_trait;
@@ -25,7 +26,8 @@ use runtime::Runtime;
 use runtime::container::list::Container;
 use runtime::container::remove::{RemoveError, RemoveRequest};
 use runtime::container::{create, kill, list, remove, rename, signal, start, stop};
-use runtime::network::{self, NetworkError, ports};
+use runtime::network::ports::{self, PortConflict};
+use runtime::network::{self, NetworkError};
 use runtime::state::record::{self, RecordError};
 use runtime::volume::{self, VolumeRequest};
 use serde_json::Value;
@@ -116,9 +118,12 @@ impl Engine for Embedded {
         if wanted.is_empty() {
             return Vec::new();
         }
+        let names: BTreeSet<String> = specs.iter().map(|spec| spec.name.clone()).collect();
         let checked = blocking(&self.rt, move |rt| {
             let conflicts = ports::check(rt, &wanted);
-            Ok(conflicts.iter().map(|conflict| errors::port(rt, conflict)).collect())
+            // A container that a killed command was starting may have its ports by now.
+            let is_others = |conflict: &&PortConflict| !conflict.container().is_some_and(|name| names.contains(name));
+            Ok(conflicts.iter().filter(is_others).map(|conflict| errors::port(rt, conflict)).collect())
         });
         checked.await.unwrap_or_else(|error| vec![error])
     }

@@ -399,8 +399,7 @@ pub(crate) fn import(source: &ImportError) -> EngineError {
 pub(crate) fn port(rt: &Runtime, conflict: &PortConflict) -> EngineError {
     let resource = format!("host port {}", conflict.port);
     let told = EngineError::new(ErrorKind::Conflict, resource, launch::describe(conflict));
-    let holder = conflict.holder.as_ref().and_then(|holder| holder.container.as_deref());
-    let record = holder.and_then(|name| list::find(rt, name).ok()).map(|container| container.record);
+    let record = conflict.container().and_then(|name| list::find(rt, name).ok()).map(|container| container.record);
     match record.as_ref().and_then(|record| record.labels.get(identity::PROJECT)) {
         Some(project) => {
             told.hint(format!("that is of project `{project}`: `-p {project} stop` frees the port; or publish another"))

@@ -65,7 +65,7 @@ pub trait Engine: Send + Sync {
     }
 
     /// Says, before anything is created, why these host ports can't be published: one error a port that is
-    /// taken, naming the holder.
+    /// taken, naming the holder. What such a container holds already, found by its name, is no reason.
     async fn check_ports(&self, specs: &[ContainerSpec]) -> Vec<EngineError>;
 
     /// Says, before anything is created, whether the engine can make such a container at all.

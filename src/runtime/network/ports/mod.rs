@@ -41,6 +41,13 @@ pub struct Holder {
     pub container: Option<String>,
 }
 
+impl PortConflict {
+    /// Returns the name of the container of ours that has the port.
+    pub fn container(&self) -> Option<&str> {
+        self.holder.as_ref().and_then(|holder| holder.container.as_deref())
+    }
+}
+
 impl fmt::Display for PortConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = match self.protocol {

@@ -240,6 +240,7 @@ impl Keeper<'_> {
         self.clients.clear();
         self.waiting.clear();
         self.joints.clear();
+        self.executing.clear();
         self.restarting.clear();
         (self.place, self.run, self.held, self.termination) = (None, None, Held::default(), None);
         self.guard = None;

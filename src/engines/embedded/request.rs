@@ -53,7 +53,12 @@ fn links(network: &NetworkMode) -> Vec<(String, String)> {
 pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineError> {
     let refuse = Refusal { act: "create", name: &spec.name };
     check(spec, &refuse)?;
-    let limits = LimitsRecord { storage: storage(spec, &refuse)?, ..limits(&spec.limits, spec) };
+    let limits = LimitsRecord {
+        oom_kill_disable: spec.oom_kill_disable,
+        storage: storage(spec, &refuse)?,
+        parent: spec.cgroup_parent.clone(),
+        ..limits(&spec.limits)
+    };
     for name in cgroup::limits::without_effect(&limits) {
         tracing::warn!("`{name}` of {} has no effect on this host", errors::container(&spec.name));
     }
@@ -361,7 +366,8 @@ fn seccomp(profile: &str, refuse: &Refusal<'_>) -> Result<String, EngineError> {
         .map_err(|error| refuse.because(format_args!("cannot read the seccomp profile `{profile}`: {error}")))
 }
 
-fn limits(limits: &Limits, spec: &ContainerSpec) -> LimitsRecord {
+/// Puts limits into the runtime's words.
+pub(crate) fn limits(limits: &Limits) -> LimitsRecord {
     LimitsRecord {
         memory: limits.memory,
         memory_swap: limits.memory_swap,
@@ -383,9 +389,7 @@ fn limits(limits: &Limits, spec: &ContainerSpec) -> LimitsRecord {
             read_operations: limits.block.device_read_iops.clone(),
             write_operations: limits.block.device_write_iops.clone(),
         },
-        oom_kill_disable: spec.oom_kill_disable,
-        storage: None,
-        parent: spec.cgroup_parent.clone(),
+        ..LimitsRecord::default()
     }
 }
 

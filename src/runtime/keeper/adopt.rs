@@ -82,10 +82,12 @@ fn run_of_note(keeper: &Keeper<'_>, note: &Note, descriptors: Vec<OwnedFd>) -> O
         note.outputs.iter().map(stream).zip(descriptors.by_ref().map(File::from)).collect();
     let input = descriptors.next().filter(|_| note.has_input).map(File::from);
     let is_ours = note.reaper.is_some() && note.reaper == rustix::process::getppid().map(|pid| Pid::as_raw(Some(pid)));
+    // One that the killed keeper has waited for is nobody's to tell any more.
+    let is_there = ProcessId::of(note.init.pid) == Some(note.init);
     Some(Run {
         init: note.init,
         pidfd,
-        ending: if is_ours { Ending::Told } else { Ending::Seen },
+        ending: if is_ours && is_there { Ending::Told } else { Ending::Seen },
         streams: Streams::of(outputs, input, record.process.tty),
         names: None,
         target: launch::target(keeper.rt, record, note.init).ok()?,

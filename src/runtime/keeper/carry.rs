@@ -39,10 +39,15 @@ impl Keeper<'_> {
                 }
             },
             Ending::Told => return,
-            Ending::Seen => crate::sys::process::code_of_ended(run.pidfd.as_fd(), run.init.pid).unwrap_or_else(|| {
-                tracing::warn!("nobody knows how the program ended");
-                255
-            }),
+            // The guard may have told it all the same.
+            Ending::Seen => self
+                .shared
+                .end_of(run.init.pid)
+                .or_else(|| crate::sys::process::code_of_ended(run.pidfd.as_fd(), run.init.pid))
+                .unwrap_or_else(|| {
+                    tracing::warn!("nobody knows how the program ended");
+                    255
+                }),
         };
         self.at_ms = now_ms();
         let oom_kills = self.held.group.as_ref().map_or(0, Group::oom_kills);

@@ -118,8 +118,8 @@ fn who_may_not_use_the_engine_is_told_whom_to_be() {
 enum Fault {
     /// The connection ends instead of an answer.
     Close,
-    /// The engine fails.
-    Fail,
+    /// The engine fails, for this reason.
+    Fail(&'static str),
     /// Every call of the kind is late.
     Late(Duration),
 }
@@ -151,19 +151,19 @@ fn between(mut person: UnixStream, engine: &Path, call: &str, fault: Fault, is_d
     while let Ok(length @ 1..) = person.read(&mut piece) {
         // A request is written at once, so that it begins a piece.
         let line = String::from_utf8_lossy(&piece[..length.min(512)]).lines().next().unwrap_or_default().to_owned();
-        let is_meant = line.starts_with("POST ") && line.contains(call);
+        let is_meant = (line.starts_with("POST ") || line.starts_with("DELETE ")) && line.contains(call);
         match fault {
             Fault::Late(time) if is_meant => std::thread::park_timeout(time),
-            Fault::Close | Fault::Fail if is_meant && !is_done.swap(true, Ordering::SeqCst) => {
-                if matches!(fault, Fault::Fail) {
-                    let body = "{\"message\":\"the disk is full\"}";
+            Fault::Close | Fault::Fail(_) if is_meant && !is_done.swap(true, Ordering::SeqCst) => {
+                if let Fault::Fail(why) = fault {
+                    let body = format!("{{\"message\":\"{why}\"}}");
                     let length = body.len();
                     let _ = write!(person, "HTTP/1.1 500 Oops\r\nContent-Length: {length}\r\n\r\n{body}");
                 }
                 let _ = person.shutdown(std::net::Shutdown::Both);
                 return;
             }
-            Fault::Late(_) | Fault::Close | Fault::Fail => {}
+            Fault::Late(_) | Fault::Close | Fault::Fail(_) => {}
         }
         if engine.write_all(&piece[..length]).is_err() {
             return;
@@ -199,9 +199,19 @@ fn recovers(name: &str, call: &'static str, fault: Fault, parts: &[&str]) {
 }
 
 fn an_engine_that_fails_in_the_middle_is_quoted_and_the_next_up_goes_on() {
-    recovers("fails-start", "/start", Fault::Fail, &["cannot start container", "the disk is full"]);
-    recovers("fails-create", "/containers/create", Fault::Fail, &["cannot create container", "the disk is full"]);
-    recovers("fails-net", "/networks/create", Fault::Fail, &["cannot create network", "the disk is full"]);
+    let full = Fault::Fail("the disk is full");
+    recovers("fails-start", "/start", full, &["cannot start container", "the disk is full"]);
+    recovers("fails-create", "/containers/create", full, &["cannot create container", "the disk is full"]);
+    recovers("fails-net", "/networks/create", full, &["cannot create network", "the disk is full"]);
+}
+
+fn a_folder_that_the_engine_could_not_empty_is_given_to_it_again() {
+    let host = Host::with("not-empty", TWO);
+    host.motet(&["up", "-d"]).success();
+    host.write("compose.yaml", &TWO.replace("sleep 1000", "sleep 2000"));
+    let race = "unable to remove filesystem for 0123: unlinkat /var/lib/docker/containers/0123: directory not empty";
+    through(&host, &proxy(&host, "?force=1", Fault::Fail(race))).success();
+    checks::only_these_run(&host, &["not-empty-db-1", "not-empty-web-1"]);
 }
 
 fn a_connection_that_ends_in_the_middle_is_said_and_the_next_up_goes_on() {
@@ -262,6 +272,7 @@ fn an_engine_that_restarts_in_the_middle_of_up_is_said_and_the_next_up_goes_on()
 engines! {
     both: [
         an_engine_that_fails_in_the_middle_is_quoted_and_the_next_up_goes_on,
+        a_folder_that_the_engine_could_not_empty_is_given_to_it_again,
         a_connection_that_ends_in_the_middle_is_said_and_the_next_up_goes_on,
         a_slow_engine_is_waited_for,
         a_container_that_somebody_removes_during_the_plan_is_named_and_made_by_the_next_up,

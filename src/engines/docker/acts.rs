@@ -194,16 +194,29 @@ async fn signal_and_wait(client: &Client, id: &str, signal: &str, grace: Option<
     }
 }
 
+/// How often the engine is asked to remove a container whose folder it could not empty.
+const REMOVALS: usize = 3;
+
 /// Removes a container by force; returns once it is gone.
 pub(crate) async fn remove(client: &Client, hub: &SharedHub, id: &str, volumes: bool) -> Result<(), Fault> {
     let path = format!("/containers/{}?force=1&v={}", escape(id), u8::from(volumes));
-    match client.call(Method::DELETE, &path, None, bollard::body_full(Bytes::new())).await {
-        Ok(_) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
-        // Somebody else is at it.
-        Err(Fault::Refused { status: 409, message }) if message.contains("already in progress") => {
-            gone(client, hub, id).await
-        }
-        Err(fault) => Err(fault),
+    let mut asked = 0;
+    loop {
+        asked += 1;
+        return match client.call(Method::DELETE, &path, None, bollard::body_full(Bytes::new())).await {
+            Ok(_) | Err(Fault::Refused { status: 404, .. }) => Ok(()),
+            // Somebody else is at it.
+            Err(Fault::Refused { status: 409, message }) if message.contains("already in progress") => {
+                gone(client, hub, id).await
+            }
+            // The engine wrote the container's state into the folder that it was removing: asked again, it goes on.
+            Err(Fault::Refused { status: 500, message })
+                if asked < REMOVALS && message.contains("directory not empty") =>
+            {
+                continue;
+            }
+            Err(fault) => Err(fault),
+        };
     }
 }
 

@@ -14,7 +14,7 @@ def cases(bench):
 
 
 def twice(limit):
-    return Aim(f"within 2 times {limit}", lambda row: row.ratio[limit] >= 0.5)
+    return Aim(f"within 2 times {limit}", lambda row: row.ratio.get(limit, 0) >= 0.5)
 
 
 def start_to_exit(bench, network):

@@ -21,6 +21,7 @@ use crate::build::stages::{self, Origin};
 use crate::build::step::HOST_NAME;
 use crate::build::view::View;
 use crate::build::writer::{Sharing, Writer};
+use crate::build::written::Written;
 use crate::build::{epoch, metadata, owner, platforms, rehearse, same, transfer};
 use crate::image::config::host_architecture;
 use crate::image::digest::Digest;
@@ -59,19 +60,8 @@ pub(super) fn transfer(runner: &Runner<'_>, state: &mut State, written: &Transfe
     let key = planned.key(begun, &runner.job.hashes)?;
     runner.step(state, Step { key, line, always_cached: false }, &mut || {
         let below = if linked { View::default() } else { runner.view(&layers) };
-        let mut written = None;
         let sharing = sharing(runner, &planned, &below);
-        let made = layer(runner, &below, |top| {
-            written = planned.write(top, &below, sharing)?;
-            Ok(())
-        })?;
-        // Without the record the next build copies what it could share.
-        if let (Some(written), Some(layer)) = (written, made)
-            && let Err(error) = written.save(&layer)
-        {
-            tracing::warn!(%error, "cannot remember the files of a layer");
-        }
-        Ok(made)
+        layer(runner, &below, |top| planned.write(top, &below, sharing))
     })
 }
 
@@ -109,14 +99,14 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
         }
         // One that is there stays as it is: the layer is empty, as every WORKDIR has one.
         if is_folder(&below, Path::new(&path)).map_err(io)? {
-            return layer(runner, &below, |_| Ok(()));
+            return layer(runner, &below, |_| Ok(None));
         }
         let owner = owner::running_as(&below, &user).map_err(Reason::Syntax)?;
         layer(runner, &below, |top| {
             let mut writer = Writer::new(top, &below);
             let resolved = below.resolve(Path::new(&path)).map_err(io)?;
             writer.make_folders(&resolved, owner).map_err(io)?;
-            writer.finish().map_err(io)
+            writer.complete().map_err(io)
         })
     })
 }
@@ -125,20 +115,25 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
 fn layer(
     runner: &Runner<'_>,
     below: &View,
-    write: impl FnOnce(&Path) -> Result<(), Reason>,
+    write: impl FnOnce(&Path) -> Result<Option<Written>, Reason>,
 ) -> Result<Option<Digest>, Reason> {
+    let rt = runner.job.rt;
     let io = |source| Reason::Io { act: "stage a layer".to_owned(), source };
-    let staged = staging::create(runner.job.rt).map_err(io)?;
+    let staged = staging::create(rt).map_err(io)?;
     let top = staged.path.join("layer");
     std::fs::create_dir(&top).map_err(io)?;
     // The layer's own mode is that of the root, whatever our umask.
     std::fs::set_permissions(&top, Permissions::from_mode(0o755)).map_err(io)?;
-    write(&top)?;
+    let written = write(&top)?;
     same::drop_unchanged(&top, below).map_err(io)?;
     if let Some(seconds) = runner.job.epoch {
         epoch::clamp(&top, seconds).map_err(io)?;
     }
-    Ok(Some(diff::commit(runner.job.rt, &top).map_err(Reason::Layer)?.diff_id))
+    let made = match written {
+        Some(written) => written.commit(rt, &top, &staged.path.join("archive")),
+        None => diff::commit(rt, &top),
+    };
+    Ok(Some(made.map_err(Reason::Layer)?.diff_id))
 }
 
 /// RUN.

@@ -71,11 +71,15 @@ pub mod stages;
 #[cfg(target_os = "linux")]
 pub mod step;
 #[cfg(target_os = "linux")]
+mod style;
+#[cfg(target_os = "linux")]
 pub mod transfer;
 #[cfg(target_os = "linux")]
 pub mod view;
 #[cfg(target_os = "linux")]
 pub mod writer;
+#[cfg(target_os = "linux")]
+mod written;
 
 pub use agent::{AgentError, SshAgent};
 #[cfg(target_os = "linux")]

@@ -18,8 +18,9 @@ use crate::build::instruct;
 use crate::build::owner::Owner;
 use crate::build::request::Secret;
 use crate::build::step::StepMount;
+use crate::build::style::{Ownership, Style};
 use crate::build::view::View;
-use crate::build::writer::{Ownership, Style, Writer};
+use crate::build::writer::Writer;
 use crate::image::staging::{self, Staging};
 
 /// Longest secret, in bytes: as in BuildKit.

@@ -3,8 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// How many things a thread takes at once.
+/// How many things a thread takes at once, at least.
 const SHARE: usize = 32;
+/// How many shares a thread has of many: files of one folder mostly come to one thread, since the kernel lets one at a time
+/// into a folder, and who is done early still finds something to do.
+const SHARES: usize = 8;
 /// More threads than this wait for the disk and each other.
 const MOST_THREADS: usize = 8;
 
@@ -18,12 +21,13 @@ pub(super) fn map<T: Sync, R: Send, E: Send>(
     if threads < 2 {
         return things.iter().map(act).collect();
     }
+    let size = things.len().div_ceil(threads * SHARES).max(SHARE);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         loop {
             let share = next.fetch_add(1, Ordering::Relaxed);
-            let Some(part) = things.chunks(SHARE).nth(share) else { return done };
+            let Some(part) = things.chunks(size).nth(share) else { return done };
             done.push((share, part.iter().map(&act).collect::<Result<Vec<R>, E>>()));
         }
     };

@@ -5,11 +5,13 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
 
 use crate::build::context::capability;
 use crate::build::owner::Owner;
 use crate::build::parallel;
+use crate::build::reuse::{Folder, Twin};
 
 /// A larger file is copied within the kernel, which may share its blocks.
 const SMALL: u64 = 64 << 10;
@@ -19,37 +21,42 @@ const SMALL: u64 = 64 << 10;
 pub(super) struct Regular<'a> {
     pub source: &'a Path,
     pub metadata: &'a Metadata,
+    /// The layer's folder.
+    pub top: Folder,
+    /// In it.
     pub place: PathBuf,
     pub owner: Owner,
     pub mode: u32,
     /// File capabilities come along.
     pub capability: bool,
     /// A file of a layer with the same bytes.
-    pub twin: Option<PathBuf>,
+    pub twin: Option<Twin>,
     /// That file is known to have no extended attributes.
     pub plain: bool,
 }
 
-/// Puts all of them where they belong; their folders are there.
-pub(super) fn put_all(files: &[Regular<'_>]) -> io::Result<()> {
-    parallel::map(files, put).map(drop)
+/// Puts all of them where they belong; their folders are there. Says of each whether it is its twin.
+pub(super) fn put_all(files: &[Regular<'_>]) -> io::Result<Vec<bool>> {
+    parallel::map(files, put)
 }
 
-/// Puts one; what an earlier source put at its place goes.
-pub(super) fn put(file: &Regular<'_>) -> io::Result<()> {
+/// Puts one; what an earlier source put at its place goes. Says whether it is its twin.
+pub(super) fn put(file: &Regular<'_>) -> io::Result<bool> {
     if let Some(twin) = &file.twin
-        && is_twin(file, twin)?
+        && is_twin(file, twin)
     {
-        match replacing(&file.place, || std::fs::hard_link(twin, &file.place)) {
-            Ok(()) => return Ok(()),
+        let link = || rustix::fs::linkat(twin.at(), &twin.path, &file.top, &file.place, AtFlags::empty());
+        match replacing(file, || Ok(link()?)) {
+            Ok(()) => return Ok(true),
             // It has as many names as there can be, or lies elsewhere, or is gone: all but a full disk is mended by a copy.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
             Err(_) => {}
         }
     }
     let mut from = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(file.source)?;
-    let create = || File::options().write(true).create_new(true).mode(0o600).open(&file.place);
-    let mut to = replacing(&file.place, create)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let create = || rustix::fs::openat(&file.top, &file.place, flags, Mode::from_raw_mode(0o600));
+    let mut to = replacing(file, || Ok(File::from(create()?)))?;
     if file.metadata.len() <= SMALL {
         let mut bytes = Vec::with_capacity(usize::try_from(file.metadata.len()).unwrap_or_default() + 1);
         from.read_to_end(&mut bytes)?;
@@ -65,35 +72,34 @@ pub(super) fn put(file: &Regular<'_>) -> io::Result<()> {
         rustix::fs::fsetxattr(&to, "security.capability", &value, XattrFlags::empty())?;
     }
     let time = Timespec { tv_sec: file.metadata.mtime(), tv_nsec: file.metadata.mtime_nsec() };
-    Ok(rustix::fs::futimens(&to, &Timestamps { last_access: time, last_modification: time })?)
+    rustix::fs::futimens(&to, &Timestamps { last_access: time, last_modification: time })?;
+    Ok(false)
 }
 
 /// Says whether a file of a layer is what a copy would be, to the last attribute.
-fn is_twin(file: &Regular<'_>, twin: &Path) -> io::Result<bool> {
-    let Ok(there) = std::fs::symlink_metadata(twin) else { return Ok(false) };
+fn is_twin(file: &Regular<'_>, twin: &Twin) -> bool {
+    let Ok(there) = rustix::fs::statat(twin.at(), &twin.path, AtFlags::SYMLINK_NOFOLLOW) else { return false };
     let (ours, owner) = (file.metadata, file.owner);
-    let same = there.is_file()
-        && (there.mode() & 0o7777, there.uid(), there.gid()) == (file.mode, owner.user, owner.group)
-        && (there.len(), there.mtime(), there.mtime_nsec()) == (ours.len(), ours.mtime(), ours.mtime_nsec());
-    if !same {
-        return Ok(false);
-    }
-    if file.plain {
-        return Ok(true);
+    let time = (there.st_mtime, i64::try_from(there.st_mtime_nsec).unwrap_or(-1));
+    let same = FileType::from_raw_mode(there.st_mode) == FileType::RegularFile
+        && (there.st_mode & 0o7777, there.st_uid, there.st_gid) == (file.mode, owner.user, owner.group)
+        && (there.st_size.unsigned_abs(), time) == (ours.len(), (ours.mtime(), ours.mtime_nsec()));
+    if !same || file.plain {
+        return same;
     }
     let mut names = [0_u8; 64];
-    match rustix::fs::llistxattr(twin, &mut names[..]) {
-        Ok(0) | Err(rustix::io::Errno::NOTSUP) => Ok(true),
-        Ok(length) => Ok(file.capability && &names[..length] == b"security.capability\0"),
-        Err(_) => Ok(false),
+    match rustix::fs::llistxattr(&twin.path, &mut names[..]) {
+        Ok(0) | Err(Errno::NOTSUP) => true,
+        Ok(length) => file.capability && &names[..length] == b"security.capability\0",
+        Err(_) => false,
     }
 }
 
 /// Makes something, in place of a file that is there.
-fn replacing<T>(place: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+fn replacing<T>(file: &Regular<'_>, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match make() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(place)?;
+            rustix::fs::unlinkat(&file.top, &file.place, AtFlags::empty())?;
             make()
         }
         other => other,
@@ -114,12 +120,12 @@ mod tests {
         }
         let metadata = std::fs::metadata(path("source")).unwrap();
         let owner = Owner { user: metadata.uid(), group: metadata.gid() };
-        let (source, place) = (path("source"), path("place"));
+        let (source, top) = (path("source"), Folder::open(folder.path()).unwrap());
         let mode = metadata.mode() & 0o7777;
         let put_with = |mode| {
-            let twin = Some(path("twin"));
-            let (metadata, place) = (&metadata, place.clone());
-            put(&Regular { source: &source, metadata, place, owner, mode, capability: false, twin, plain: false })
+            let twin = Some(Twin { folder: None, path: path("twin"), number: None });
+            let (metadata, top, place) = (&metadata, top.clone(), PathBuf::from("place"));
+            put(&Regular { source: &source, metadata, top, place, owner, mode, capability: false, twin, plain: false })
                 .unwrap();
             std::fs::metadata(path("place")).unwrap()
         };

@@ -1,6 +1,6 @@
 //! Whole builds in scratch state roots, from nothing but a static busybox of the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,13 @@ use std::sync::Mutex;
 
 use crate::Runtime;
 use crate::build::{BuildError, BuildRequest, build};
-use crate::image::layers;
+use crate::image::digest::Digest;
 use crate::image::store::Image;
+use crate::image::{layers, packed};
 use crate::progress::{Report, Reporter};
+use crate::snapshot::{diff, pack};
 use crate::state::layout::Layout;
+use crate::state::process::boot_id;
 
 /// What a build reported.
 #[derive(Default)]
@@ -322,6 +325,64 @@ fn mounts_are_seen_and_leave_nothing_in_the_image() {
     scratch.write("data/f", "other");
     // What is bound counts for the step, and its other outcome for the steps above it; mounted caches do not.
     assert_eq!(scratch.good().1.len(), 4);
+}
+
+#[test]
+fn a_layer_of_many_files_takes_over_what_the_archive_of_the_one_before_has() {
+    let Some(scratch) = scratch(&[("Dockerfile", "FROM scratch\nCOPY files /app\n")]) else { return };
+    for n in 0..600 {
+        scratch.write(&format!("files/{}/{n}", n % 7), &format!("file {n}\n").repeat(n));
+    }
+    scratch.write(&format!("files/{}", "long".repeat(60)), &"much\n".repeat(40_000));
+    let file = |name: &str| scratch.context().join("files").join(name);
+    std::fs::hard_link(file("1/1"), file("1/other")).unwrap();
+    std::os::unix::fs::symlink("1", file("1/soft")).unwrap();
+    // Builds; the layer is what its folder holds, whatever was taken over. Returns it and whose archive there is now.
+    let build = || {
+        let layer = *scratch.good().0.diff_ids.last().unwrap();
+        let folder = layers::directory(&scratch.rt, &layer);
+        assert_eq!(diff::tar(&folder, std::io::sink()).unwrap().diff_id, layer);
+        let kept = std::fs::read_dir(scratch.rt.layout.packed()).unwrap();
+        let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+        let [archive] = &kept[..] else { panic!("one archive is kept: {kept:?}") };
+        let archive = Digest::of(&std::fs::read(archive).unwrap());
+        assert!(packed::path(&scratch.rt, &archive).exists());
+        (layer, archive)
+    };
+    let (first, archive) = build();
+    assert_eq!(archive, first);
+    scratch.write("files/3/3", "changed");
+    std::fs::remove_file(file("5/5")).unwrap();
+    scratch.write("files/5/new", "new");
+    let (second, archive) = build();
+    assert_eq!(archive, first, "most of the files are in it");
+    std::fs::set_permissions(file("2/2"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::remove_file(file("1/1")).unwrap();
+    std::fs::rename(file("4/4"), file("4/moved")).unwrap();
+    for n in 0..80 {
+        scratch.write(&format!("files/6/more{n}"), &"more\n".repeat(n));
+    }
+    let (third, archive) = build();
+    assert_eq!(archive, third, "too many are not in that of before");
+    // One of before the machine was started may be damaged, and is not believed.
+    let records = std::fs::read_dir(scratch.rt.layout.build_cache().join("reuse")).unwrap();
+    for record in records.map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&record).unwrap();
+        std::fs::write(&record, text.replace(&boot_id(), "another")).unwrap();
+    }
+    let damaged = File::options().write(true).open(packed::path(&scratch.rt, &third)).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&damaged, b"DAMAGED", 200_000).unwrap();
+    scratch.write("files/3/3", "changed again");
+    let (fourth, archive) = build();
+    assert_eq!(archive, fourth);
+    // Pushed or saved it is compressed, and the next build does without.
+    pack::pack(&scratch.rt, &fourth).unwrap();
+    std::fs::remove_dir_all(scratch.rt.layout.packed()).unwrap();
+    std::fs::create_dir(scratch.rt.layout.packed()).unwrap();
+    scratch.write("files/3/3", "changed once more");
+    let (fifth, archive) = build();
+    assert_eq!(archive, fifth);
+    assert_eq!(HashSet::from([first, second, third, fourth, fifth]).len(), 5);
 }
 
 #[test]

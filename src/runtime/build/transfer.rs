@@ -16,8 +16,10 @@ use crate::build::owner::{self, Owner};
 use crate::build::remote::Remote;
 use crate::build::request::Secret;
 use crate::build::scope::Scope;
+use crate::build::style::{Ownership, Style};
 use crate::build::view::View;
-use crate::build::writer::{Ownership, Sharing, Style, Writer, Written};
+use crate::build::writer::{Sharing, Writer};
+use crate::build::written::Written;
 
 /// A COPY or ADD, variables expanded and sources found.
 #[derive(Debug)]

@@ -12,16 +12,20 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
 use crate::build::context::Entry;
-use crate::build::owner::{Chmod, Owner};
+use crate::build::owner::Owner;
 use crate::build::regular::{self, Regular};
-use crate::build::reuse::Reuse;
+use crate::build::reuse::{Folder, Reuse, Twin};
+use crate::build::style::{Ownership, Style};
 use crate::build::view::{self, Found, Stack, View};
+use crate::build::written::Written;
 use crate::image::digest::Digest;
 
 /// A layer being written.
 #[derive(Debug)]
 pub struct Writer {
     top: PathBuf,
+    /// The same, open.
+    folder: Option<Folder>,
     /// The layers below, then the top: what a container would see.
     view: View,
     /// Times of folders, set last: writing into a folder changes its time.
@@ -34,6 +38,10 @@ pub struct Writer {
     sharing: Sharing,
     /// Digests and places of files, for who shares them later.
     written: Vec<(Digest, PathBuf)>,
+    /// Some files are at the same place in the earlier layer, just as they are here.
+    some_unchanged: bool,
+    /// Bytes of the files.
+    bytes: u64,
 }
 
 /// Which files may be shared with other layers.
@@ -53,45 +61,6 @@ pub(super) enum Sharing {
     Earlier(Reuse),
 }
 
-/// Whose the written files are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ownership {
-    /// As in the source.
-    Kept,
-    /// These.
-    Set(Owner),
-}
-
-/// How files are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Style {
-    /// Their owner.
-    pub ownership: Ownership,
-    /// Their mode, if not that of the source.
-    pub chmod: Option<Chmod>,
-}
-
-impl Style {
-    fn owner(&self, metadata: &Metadata) -> Owner {
-        match self.ownership {
-            Ownership::Kept => Owner { user: metadata.uid(), group: metadata.gid() },
-            Ownership::Set(owner) => owner,
-        }
-    }
-
-    /// Returns the owner of folders that are made on the way.
-    pub fn parent_owner(&self) -> Owner {
-        match self.ownership {
-            Ownership::Kept => Owner::default(),
-            Ownership::Set(owner) => owner,
-        }
-    }
-
-    fn mode(&self, mode: u32, folder: bool) -> u32 {
-        self.chmod.as_ref().map_or(mode & 0o7777, |chmod| chmod.apply(mode, folder))
-    }
-}
-
 const START: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 impl Writer {
@@ -101,6 +70,7 @@ impl Writer {
         view.layers.push(top.to_owned());
         Self {
             top: top.to_owned(),
+            folder: None,
             view,
             times: BTreeMap::new(),
             links: HashMap::new(),
@@ -108,6 +78,8 @@ impl Writer {
             below: below.clone(),
             sharing: Sharing::Nothing,
             written: Vec::new(),
+            some_unchanged: false,
+            bytes: 0,
         }
     }
 
@@ -123,14 +95,21 @@ impl Writer {
     }
 
     fn place(&self, path: &Path) -> PathBuf {
-        self.top.join(path.strip_prefix("/").unwrap_or(path))
+        self.top.join(inside(path))
+    }
+
+    fn folder(&mut self) -> io::Result<Folder> {
+        match &self.folder {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(self.folder.insert(Folder::open(&self.top)?).clone()),
+        }
     }
 
     /// Makes the folder `path` (links in it resolved) and those that lead to it, where they are missing.
     pub fn make_folders(&mut self, path: &Path, owner: Owner) -> io::Result<()> {
         let mut at = PathBuf::from("/");
         self.adopt(&at.clone())?;
-        for name in path.strip_prefix("/").unwrap_or(path) {
+        for name in inside(path) {
             at.push(name);
             match self.view.find(&at)? {
                 Some(found) if found.metadata.is_dir() => self.adopt(&at)?,
@@ -195,7 +174,11 @@ impl Writer {
     pub fn copy(&mut self, entry: &Entry, target: &Path, style: &Style, root: bool) -> io::Result<()> {
         match self.begin(entry, target, style, root)? {
             Begun::Done => Ok(()),
-            Begun::File(file) => regular::put(&file).map_err(|error| over_folder(error, target)),
+            Begun::File(file) => {
+                let shared = regular::put(&file).map_err(|error| over_folder(error, target))?;
+                self.note(&file, shared);
+                Ok(())
+            }
             Begun::Link { first, place } => link(&first, &place),
         }
     }
@@ -212,8 +195,25 @@ impl Writer {
                 Begun::Link { first, place } => links.push((first, place)),
             }
         }
-        regular::put_all(&files).map_err(|error| over_folder(error, base))?;
+        let shared = regular::put_all(&files).map_err(|error| over_folder(error, base))?;
+        for (file, shared) in files.iter().zip(shared) {
+            self.note(file, shared);
+        }
         links.iter().try_for_each(|(first, place)| link(first, place))
+    }
+
+    /// Notes a file that was put.
+    fn note(&mut self, file: &Regular<'_>, shared: bool) {
+        self.bytes += file.metadata.len();
+        // One with other names may stand for them in the archive.
+        let is_alone = file.metadata.nlink() == 1;
+        if shared
+            && is_alone
+            && let (Some(Twin { number: Some(number), .. }), Sharing::Earlier(reuse)) = (&file.twin, &mut self.sharing)
+        {
+            reuse.keeps(*number);
+            self.some_unchanged = true;
+        }
     }
 
     /// Writes an entry, but for a regular file only looks whether and how that can be done.
@@ -234,6 +234,7 @@ impl Writer {
         let mode = style.mode(metadata.mode(), false);
         if kind.is_file() {
             self.links.retain(|_, first| *first != place);
+            self.forget(&place);
             if metadata.nlink() > 1 {
                 let identity = (*layer, metadata.dev(), metadata.ino());
                 if let Some(first) = self.links.get(&identity) {
@@ -245,7 +246,18 @@ impl Writer {
             let capability = style.ownership == Ownership::Kept;
             // What this program wrote for a context has no attributes.
             let plain = matches!(self.sharing, Sharing::Earlier(_));
-            return Ok(Begun::File(Regular { source: real, metadata, place, owner, mode, capability, twin, plain }));
+            let (top, place) = (self.folder()?, inside(target).to_owned());
+            return Ok(Begun::File(Regular {
+                source: real,
+                metadata,
+                top,
+                place,
+                owner,
+                mode,
+                capability,
+                twin,
+                plain,
+            }));
         }
         self.clear(&place)?;
         if kind.is_socket() {
@@ -264,19 +276,21 @@ impl Writer {
     }
 
     /// Returns a file of a layer that the new one may share.
-    fn twin(&mut self, entry: &Entry, target: &Path, style: &Style) -> Option<PathBuf> {
+    fn twin(&mut self, entry: &Entry, target: &Path, style: &Style) -> Option<Twin> {
         let Found { real, metadata, layer } = &entry.found;
         match &mut self.sharing {
             Sharing::Nothing => None,
             Sharing::Sources { layers, taken } => {
                 let shared = style.ownership == Ownership::Kept
                     && layers.get(*layer).is_some_and(|layer| !self.below.layers.contains(layer));
-                (shared && taken.insert((metadata.dev(), metadata.ino()))).then(|| real.clone())
+                let is_new = shared && taken.insert((metadata.dev(), metadata.ino()));
+                is_new.then(|| Twin { folder: None, path: real.clone(), number: None })
             }
             Sharing::Earlier(reuse) => {
                 let digest = entry.digest?;
-                self.written.push((digest, target.strip_prefix("/").unwrap_or(target).to_owned()));
-                reuse.take(&digest)
+                let path = inside(target);
+                self.written.push((digest, path.to_owned()));
+                reuse.take(&digest, path)
             }
         }
     }
@@ -371,8 +385,18 @@ impl Writer {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => {
                 self.links.retain(|_, first| first != place);
+                self.forget(place);
                 Ok(())
             }
+        }
+    }
+
+    /// What is at `place` is another file now.
+    fn forget(&mut self, place: &Path) {
+        if self.some_unchanged
+            && let (Ok(path), Sharing::Earlier(reuse)) = (place.strip_prefix(&self.top), &mut self.sharing)
+        {
+            reuse.replaces(path);
         }
     }
 
@@ -387,7 +411,10 @@ impl Writer {
             set_time(folder, *time)?;
         }
         Ok(match self.sharing {
-            Sharing::Earlier(reuse) => Some(Written { reuse, files: self.written }),
+            Sharing::Earlier(reuse) => {
+                let Self { written: files, bytes, .. } = self;
+                Some(Written { reuse, files, bytes })
+            }
             Sharing::Nothing | Sharing::Sources { .. } => None,
         })
     }
@@ -404,18 +431,9 @@ enum Begun<'a> {
     },
 }
 
-/// Files of a layer that is yet to get its name.
-#[derive(Debug)]
-pub(super) struct Written {
-    reuse: Reuse,
-    files: Vec<(Digest, PathBuf)>,
-}
-
-impl Written {
-    /// Remembers them under the layer's name.
-    pub fn save(&self, layer: &Digest) -> io::Result<()> {
-        self.reuse.save(layer, &self.files)
-    }
+/// Returns a path as it counts from the root.
+fn inside(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }
 
 /// Makes a second name, in place of a file that is there.

@@ -85,6 +85,18 @@ pub fn adopt(rt: &Runtime, file: &File, diff_id: &Digest, packed: &Packed) -> Re
     note(rt, diff_id, packed)
 }
 
+/// Removes the archive of a layer, if it is one that can be written again from the layer's folder: not compressed.
+pub fn drop_plain(rt: &Runtime, diff_id: &Digest) -> Result<(), StoreError> {
+    let Some(packed) = find(rt, diff_id).filter(|packed| packed.digest == *diff_id) else { return Ok(()) };
+    let path = path(rt, &packed.digest);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Io { act: "remove", path, source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Notes which archive is kept of a layer that is there.
 pub fn note(rt: &Runtime, diff_id: &Digest, packed: &Packed) -> Result<(), StoreError> {
     let path = rt.layout.layer_record(&diff_id.hex());

@@ -2,6 +2,7 @@
 
 mod ahead;
 pub mod archive;
+pub mod archive_writer;
 pub mod copy;
 pub mod diff;
 pub mod extract;

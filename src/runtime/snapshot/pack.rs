@@ -1,6 +1,7 @@
 //! A layer's directory becomes the archive that registries take. What came from a registry or a file is kept as it came.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
@@ -42,13 +43,23 @@ pub fn pack(rt: &Runtime, diff_id: &Digest) -> Result<Packed, PackError> {
         Some(packed) => Some(packed::path(rt, &packed.digest)),
         None => None,
     };
+    let from_plain = plain.as_ref().map(|plain| pack_from(rt, diff_id, Some(plain)));
+    match from_plain {
+        // A machine that lost its power may have damaged the archive, and the folder is still there.
+        Some(Err(PackError::Lost { .. })) | None => pack_from(rt, diff_id, None),
+        Some(other) => other,
+    }
+}
+
+/// Packs the layer, from its archive that is not compressed or from its folder.
+fn pack_from(rt: &Runtime, diff_id: &Digest, plain: Option<&PathBuf>) -> Result<Packed, PackError> {
     let failed = |source| PackError::Write { diff_id: *diff_id, source };
     let staged = staging::create(rt).map_err(failed)?;
     let path = staged.path.join("layer");
     let file = std::fs::File::create_new(&path).map_err(failed)?;
     let counting = Counting { inner: file, hasher: Sha256::new(), size: 0 };
     let mut gzip = ParallelGzip::new(counting).map_err(failed)?;
-    let found = match &plain {
+    let found = match plain {
         Some(plain) => {
             let mut digesting = Digesting::new(std::fs::File::open(plain).map_err(failed)?);
             io::copy(&mut digesting, &mut gzip).map_err(failed)?;
@@ -68,7 +79,7 @@ pub fn pack(rt: &Runtime, diff_id: &Digest) -> Result<Packed, PackError> {
     packed::keep(rt, &path, diff_id, &packed)?;
     // The same bytes twice would be waste.
     if let Some(plain) = plain {
-        std::fs::remove_file(&plain).map_err(failed)?;
+        std::fs::remove_file(plain).map_err(failed)?;
     }
     Ok(packed)
 }

@@ -18,11 +18,12 @@ pub(crate) fn parse_volume(text: &str, folder: &Path) -> Result<Mount, String> {
         return Err(wrong(&format!("`{target}` is not an absolute path")));
     }
     let mut read_only = false;
-    let (mut nocopy, mut propagation) = (false, None);
+    let (mut nocopy, mut propagation, mut selinux) = (false, None, None);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => read_only = true,
-            "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
+            "z" | "Z" => selinux = Some(option.to_owned()),
+            "rw" | "cached" | "delegated" | "consistent" => {}
             "nocopy" => nocopy = true,
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => propagation = Some(option.to_owned()),
             other => return Err(wrong(&format!("there is no option `{other}`"))),
@@ -32,7 +33,7 @@ pub(crate) fn parse_volume(text: &str, folder: &Path) -> Result<Mount, String> {
         None => MountSource::Anonymous { name: None },
         Some("") => return Err(wrong("the source is empty")),
         Some(path) if path.starts_with(['/', '.', '~']) => {
-            MountSource::Bind { path: absolute(path, folder), create: true, propagation, recursive: None }
+            MountSource::Bind { path: absolute(path, folder), create: true, propagation, recursive: None, selinux }
         }
         Some(name) if is_name(name) => MountSource::Volume { name: name.to_owned(), nocopy, subpath: None },
         Some(name) => return Err(wrong(&format!("`{name}` is neither a path nor a name of a volume"))),
@@ -72,7 +73,10 @@ pub(crate) fn parse_mount(text: &str, folder: &Path) -> Result<Mount, String> {
     let target = target.filter(|target| target.starts_with('/')).ok_or_else(|| wrong("`target` is missing".into()))?;
     let named = |what: &str| source.map(str::to_owned).ok_or_else(|| wrong(format!("a {what} needs a `source`")));
     let source = match kind {
-        "bind" => MountSource::Bind { path: absolute(&named("bind")?, folder), create: false, propagation, recursive },
+        "bind" => {
+            let path = absolute(&named("bind")?, folder);
+            MountSource::Bind { path, create: false, propagation, recursive, selinux: None }
+        }
         "volume" => match source {
             Some(name) => MountSource::Volume { name: name.to_owned(), nocopy, subpath },
             None => MountSource::Anonymous { name: None },
@@ -155,8 +159,13 @@ mod tests {
 
     #[test]
     fn a_source_is_a_path_a_name_or_nothing() {
-        let bind =
-            |path: &str| MountSource::Bind { path: path.into(), create: true, propagation: None, recursive: None };
+        let bind = |path: &str| MountSource::Bind {
+            path: path.into(),
+            create: true,
+            propagation: None,
+            recursive: None,
+            selinux: None,
+        };
         assert_eq!(volume("./data:/x").unwrap().source, bind("/here/data"));
         assert_eq!(
             volume("/data:/x:ro").unwrap(),
@@ -165,6 +174,14 @@ mod tests {
         let named = MountSource::Volume { name: "db".into(), nocopy: true, subpath: None };
         assert_eq!(volume("db:/x:nocopy").unwrap().source, named);
         assert_eq!(volume("/x").unwrap().source, MountSource::Anonymous { name: None });
+        let labelled = MountSource::Bind {
+            path: "/data".into(),
+            create: true,
+            propagation: None,
+            recursive: None,
+            selinux: Some("Z".into()),
+        };
+        assert_eq!(volume("/data:/x:ro,Z").unwrap().source, labelled);
         assert!(volume("a/b:/x").unwrap_err().contains("neither a path nor a name"));
         assert!(volume("db:x").unwrap_err().contains("not an absolute path"));
         assert!(volume("a:/b:c").unwrap_err().contains("no option `c`"));

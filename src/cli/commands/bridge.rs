@@ -154,7 +154,7 @@ async fn convert(args: ConvertArgs, app: &App) -> Result<(), CommandError> {
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
     let path = source.display().to_string();
-    let source = MountSource::Bind { path, create: false, propagation: None, recursive: None };
+    let source = MountSource::Bind { path, create: false, propagation: None, recursive: None, selinux: None };
     Mount { source, target: target.to_owned(), read_only }
 }
 

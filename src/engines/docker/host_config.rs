@@ -275,8 +275,13 @@ fn mounts(spec: &ContainerSpec, needs: &Needs, config: &mut HostConfig) -> Resul
         // Only the old form makes a missing folder of the host, and only the new one takes a colon.
         let is_plain = |source: &str| !source.contains(':') && !mount.target.contains(':');
         match &mount.source {
-            MountSource::Bind { path, create: true, propagation: None, recursive: None } if is_plain(path) => {
-                binds.push(format!("{path}:{}:{access}", mount.target));
+            MountSource::Bind { path, create: true, propagation, recursive: None, selinux }
+                if is_plain(path) && (propagation.is_none() || selinux.is_some()) =>
+            {
+                // The new form knows no labels.
+                let words = [Some(access), selinux.as_deref(), propagation.as_deref()];
+                let words: Vec<&str> = words.into_iter().flatten().collect();
+                binds.push(format!("{path}:{}:{}", mount.target, words.join(",")));
             }
             MountSource::Bind { path, propagation, recursive, .. } => mounts.push(Mount {
                 bind_options: bind_options(propagation.as_deref(), recursive.as_deref(), needs)?,
@@ -360,4 +365,28 @@ fn bind_options(
         Some(other) => return Err(unknown("the recursion", other)),
     }
     Ok(some(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orchestrator::engine::container::Mount as Asked;
+
+    #[test]
+    fn a_bind_is_relabelled_where_that_is_asked_for() {
+        let bind = |selinux: Option<&str>, propagation: Option<&str>| {
+            let (path, create, recursive) = ("/data".to_owned(), true, None);
+            let (propagation, selinux) = (propagation.map(Into::into), selinux.map(Into::into));
+            let source = MountSource::Bind { path, create, propagation, recursive, selinux };
+            let mount = Asked { source, target: "/x".into(), read_only: false };
+            let spec = ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() };
+            let mut config = HostConfig::default();
+            mounts(&spec, &Needs { has: Version(1, 40) }, &mut config).unwrap();
+            config.binds.unwrap_or_default()
+        };
+        assert_eq!(bind(None, None), ["/data:/x:rw"]);
+        assert_eq!(bind(Some("z"), None), ["/data:/x:rw,z"]);
+        assert_eq!(bind(Some("Z"), Some("rslave")), ["/data:/x:rw,Z,rslave"]);
+        assert!(bind(None, Some("rslave")).is_empty());
+    }
 }

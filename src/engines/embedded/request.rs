@@ -178,7 +178,7 @@ fn volumes_from(entry: &str, refuse: &Refusal<'_>) -> Result<VolumesFrom, Engine
 
 fn mount(mount: &Mount, refuse: &Refusal<'_>) -> Result<MountRequest, EngineError> {
     let source = match &mount.source {
-        MountSource::Bind { path, create, propagation, recursive } => {
+        MountSource::Bind { path, create, propagation, recursive, selinux: _ } => {
             let wrong = |key: &str, text: &str| {
                 refuse.because(format_args!("the mount of `{path}` can't have `{key}: {text}`"))
             };

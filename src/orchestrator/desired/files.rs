@@ -24,7 +24,8 @@ pub(crate) fn files(project: &Project, service: &Service, failures: &mut Vec<Fai
     for (kind, index, reference, content) in configs.chain(secrets) {
         match file(project, kind, reference, content) {
             Ok(FileMount { target, content: FileContent::Path(path), uid: None, gid: None, mode: None }) => {
-                let source = MountSource::Bind { path, create: false, propagation: None, recursive: None };
+                let source =
+                    MountSource::Bind { path, create: false, propagation: None, recursive: None, selinux: None };
                 mounts.push(Mount { source, target, read_only: true });
             }
             Ok(file) => files.push(file),

@@ -33,6 +33,7 @@ fn one_mount(project: &Project, mount: &ModelMount) -> Option<Mount> {
             create: mount.bind.as_ref().is_none_or(|bind| bind.create_host_path),
             propagation: mount.bind.as_ref().and_then(|bind| bind.propagation.clone()),
             recursive: mount.bind.as_ref().and_then(|bind| bind.recursive.clone()),
+            selinux: mount.bind.as_ref().and_then(|bind| bind.selinux.clone()),
         },
         MountKind::Volume => match &mount.source {
             None => MountSource::Anonymous { name: None },

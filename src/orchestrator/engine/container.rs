@@ -204,6 +204,8 @@ pub enum MountSource {
         propagation: Option<String>,
         /// What is mounted below it: `enabled`, `disabled`, `writable`, `readonly`.
         recursive: Option<String>,
+        /// Its files get an SELinux label that every container may use (`z`), or this one alone (`Z`).
+        selinux: Option<String>,
     },
     Volume {
         name: String,

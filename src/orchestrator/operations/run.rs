@@ -208,7 +208,13 @@ mod tests {
     #[test]
     fn a_mount_of_the_command_line_takes_the_place_of_the_files_at_the_same_target() {
         let mount = |path: &str| Mount {
-            source: MountSource::Bind { path: path.into(), create: true, propagation: None, recursive: None },
+            source: MountSource::Bind {
+                path: path.into(),
+                create: true,
+                propagation: None,
+                recursive: None,
+                selinux: None,
+            },
             target: "/data".into(),
             read_only: false,
         };

@@ -97,7 +97,7 @@ configs: { motd: { content: hello } }
         DEBUG Some("1")
         EMPTY None
         Mount { source: Volume { name: "shop_data", nocopy: false, subpath: None }, target: "/data", read_only: true }
-        Mount { source: Bind { path: "/shop/src", create: true, propagation: None, recursive: None }, target: "/src", read_only: false }
+        Mount { source: Bind { path: "/shop/src", create: true, propagation: None, recursive: None, selinux: None }, target: "/src", read_only: false }
         Mount { source: Anonymous { name: None }, target: "/cache", read_only: false }
         Mount { source: Tmpfs { size: Some(67108864), mode: None, options: [] }, target: "/run", read_only: false }
         /etc/motd Inline([104, 101, 108, 108, 111]) Some(288)
@@ -290,6 +290,7 @@ secrets: { token: { environment: TOKEN }, key: { file: ./key } }
                     create: false,
                     propagation: None,
                     recursive: None,
+                    selinux: None,
                 },
                 target: "/run/secrets/key",
                 read_only: true,

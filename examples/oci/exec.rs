@@ -158,6 +158,7 @@ fn target(state: &State, config: &Config, process: &Process) -> Result<Target, F
             None => SeccompRecord::Unconfined,
         },
         apparmor: sandbox::profile(process),
+        label: None,
         no_new_privileges: process.no_new_privileges,
         group: Some(Group::open(&state.group)),
         env: Vec::new(),

@@ -51,6 +51,8 @@ pub(crate) fn of(config: &Config, bundle: &Path, mount_point: PathBuf) -> Result
             None => SeccompRecord::Unconfined,
         },
         apparmor: profile(process),
+        label: None,
+        file_label: None,
         no_new_privileges: process.no_new_privileges,
         capability_sets: Some(sets),
         masks: Masks::These { hidden: linux.masked_paths.clone(), read_only: linux.readonly_paths.clone() },

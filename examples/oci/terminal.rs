@@ -29,7 +29,7 @@ pub(crate) fn own_streams() -> io::Result<Stdio> {
 
 /// Makes a terminal: our end, and a program's streams.
 pub(crate) fn open(size: Option<ConsoleSize>) -> io::Result<(OwnedFd, Stdio)> {
-    let (ours, stdio) = Stdio::on_terminal()?;
+    let (ours, stdio) = Stdio::on_terminal(None)?;
     if let Some(size) = size {
         terminal::set_size(&ours, size.height, size.width)?;
     }

@@ -102,6 +102,7 @@ fn run_order(file: &mut File) -> Result<i32, ExecFailure> {
         capability_sets: None,
         seccomp: order.seccomp.clone(),
         apparmor: order.apparmor.clone(),
+        label: order.label.clone(),
         no_new_privileges: order.no_new_privileges,
         group: Some(exec::group(&order)),
         env: order.env.clone(),

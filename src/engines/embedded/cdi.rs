@@ -171,7 +171,13 @@ impl Edits<'_> {
                 let is_read_only = list(mount, "options").any(|option| option.as_str() == Some("ro"));
                 let (path, propagation) = (PathBuf::from(source), None);
                 request.mounts.push(MountRequest {
-                    source: MountSourceRequest::Bind { path, create: false, propagation, recursive: true },
+                    source: MountSourceRequest::Bind {
+                        path,
+                        create: false,
+                        propagation,
+                        recursive: true,
+                        relabel: None,
+                    },
                     target: target.to_owned(),
                     read_only: is_read_only,
                 });

@@ -9,19 +9,19 @@ use runtime::container::list::{self, Container};
 use runtime::container::signal;
 use runtime::image::config::ContainerConfig;
 use runtime::image::store;
-use runtime::sandbox::apparmor;
 use runtime::state::container::{
-    AppArmorRecord, ContainerRecord, HealthRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord,
-    PortRecord, RestartRecord, SeccompRecord, SecurityRecord, Status, StatusRecord,
+    ContainerRecord, HealthRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord, PortRecord,
+    RestartRecord, Status, StatusRecord,
 };
 use runtime::state::network::{EndpointRecord, NetworkRecord};
+use runtime::state::selinux::Relabel;
 use runtime::state::volume::VolumeRecord;
 use runtime::{network, volume};
 use serde_json::{Map, Value, json};
 
 use crate::embedded::stamp;
 use crate::embedded::summary::Networks;
-use crate::embedded::{errors, predefined, summary};
+use crate::embedded::{errors, predefined, security, summary};
 
 /// What the Docker API says of a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -34,6 +34,7 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
     let image = store::find(rt, &record.image_id).ok().flatten();
     let image = image.map(|image| image.config.config).unwrap_or_default();
     let bundle = rt.layout.bundle(&record.id);
+    let labels = record.security.selinux.labels.as_ref();
     Ok(json!({
         "Id": record.id,
         "Created": stamp::format(stamp::of_millis(record.created_ms)),
@@ -49,9 +50,9 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
         "RestartCount": status.restarts,
         "Driver": "overlay2",
         "Platform": "linux",
-        "MountLabel": "",
-        "ProcessLabel": "",
-        "AppArmorProfile": apparmor(&record.security),
+        "MountLabel": labels.map_or("", |labels| &labels.file),
+        "ProcessLabel": labels.map_or("", |labels| &labels.process),
+        "AppArmorProfile": security::apparmor(&record.security),
         "ExecIDs": null,
         "HostConfig": host_config(record, networks),
         "GraphDriver": { "Name": "overlay2", "Data": { "UpperDir": bundle.upper(), "WorkDir": bundle.work(), "MergedDir": bundle.root() } },
@@ -59,39 +60,6 @@ pub(crate) fn container(rt: &Runtime, name: &str, networks: &Networks) -> Result
         "Config": config(record, &image),
         "NetworkSettings": network_settings(&container, networks),
     }))
-}
-
-/// The profile of a container, as Docker names it: nothing where the kernel has none.
-fn apparmor(security: &SecurityRecord) -> &str {
-    match &security.apparmor {
-        AppArmorRecord::Profile(name) => name,
-        AppArmorRecord::Unconfined => "unconfined",
-        AppArmorRecord::Default if security.privileged => "unconfined",
-        AppArmorRecord::Default if apparmor::is_available() => apparmor::DEFAULT,
-        AppArmorRecord::Default => "",
-    }
-}
-
-/// The options other than the usual ones, as they are asked for; `null` where there are none.
-fn security_options(security: &SecurityRecord) -> Value {
-    let mut options = Vec::new();
-    if security.no_new_privileges {
-        options.push("no-new-privileges".to_owned());
-    }
-    match &security.seccomp {
-        SeccompRecord::Default => {}
-        SeccompRecord::Unconfined => options.push("seccomp=unconfined".to_owned()),
-        SeccompRecord::Profile(text) => options.push(format!("seccomp={text}")),
-    }
-    match &security.apparmor {
-        AppArmorRecord::Default => {}
-        AppArmorRecord::Unconfined => options.push("apparmor=unconfined".to_owned()),
-        AppArmorRecord::Profile(name) => options.push(format!("apparmor={name}")),
-    }
-    if security.unmasked {
-        options.push("systempaths=unconfined".to_owned());
-    }
-    if options.is_empty() { Value::Null } else { json!(options) }
 }
 
 fn state(status: &StatusRecord) -> Value {
@@ -240,7 +208,7 @@ fn host_config(record: &ContainerRecord, networks: &Networks) -> Value {
         "Privileged": security.privileged,
         "PublishAllPorts": false,
         "ReadonlyRootfs": security.read_only,
-        "SecurityOpt": security_options(security),
+        "SecurityOpt": security::options(security),
         "UTSMode": namespace(&record.namespaces.uts, ""),
         "UsernsMode": "",
     });
@@ -286,7 +254,10 @@ fn resources(record: &ContainerRecord) -> Value {
 fn bind(mount: &MountRecord) -> Option<String> {
     let mode = if mount.read_only { "ro" } else { "rw" };
     match &mount.source {
-        MountSourceRecord::Bind { path, .. } => Some(format!("{}:{}:{mode}", path.display(), mount.target)),
+        MountSourceRecord::Bind { path, relabel, .. } => {
+            let label = relabel.map_or("", |relabel| if relabel == Relabel::Shared { ",z" } else { ",Z" });
+            Some(format!("{}:{}:{mode}{label}", path.display(), mount.target))
+        }
         MountSourceRecord::Volume { name, anonymous: false, .. } => Some(format!("{name}:{}:{mode}", mount.target)),
         _ => None,
     }

@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
     EmbeddedOptions, acts, asked_network, attach, build, cache, describe, enter, errors, files, follow, images,
-    picture, predefined, request, surroundings, update, usage,
+    picture, predefined, request, security, surroundings, update, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -157,6 +157,7 @@ impl Engine for Embedded {
             }
             images::must_be_for(rt, &request.image, platform.as_deref())?;
             surroundings::of_container(rt, &options, &mut request);
+            security::usual_label(&options, &mut request.security);
             let created = create::create(rt, &request);
             created.map(ContainerId).map_err(|error| errors::create(&request.name, &error))
         })

@@ -125,6 +125,8 @@ pub(crate) fn create(name: &str, source: &CreateError) -> EngineError {
         | CreateError::TwoMounts { .. }
         | CreateError::Signal(_)
         | CreateError::Capability(_)
+        | CreateError::Selinux(_)
+        | CreateError::Relabel(_)
         | CreateError::Attach(AttachError::Record(_) | AttachError::Kernel { .. })
         | CreateError::Record(_)
         | CreateError::Quota(QuotaError::Io { .. })

@@ -16,6 +16,7 @@ mod images;
 mod picture;
 mod predefined;
 mod request;
+mod security;
 mod stamp;
 mod summary;
 mod surroundings;
@@ -41,6 +42,8 @@ pub struct EmbeddedOptions {
     pub host_ca: HostCa,
     /// Proxies that builds and containers are given: variable and value.
     pub proxies: Vec<(String, String)>,
+    /// Containers get SELinux labels, where the host has them, unless they ask for none.
+    pub labelled: bool,
     /// How registries are talked to.
     pub registry: Settings,
     /// Socket of the ssh agent that builds may use (`SSH_AUTH_SOCK`).

@@ -12,13 +12,12 @@ use runtime::container::request::{
     ContainerRequest, FileContent as Content, FileRequest, HealthcheckRequest, MountRequest, MountSourceRequest,
     NetworkModeRequest, VolumesFrom,
 };
-use runtime::sandbox::apparmor;
 use runtime::state::container::{
-    AppArmorRecord, BlockRecord, DeviceRecord, EndpointRequest, LimitsRecord, LogRecord, PortRecord, Protocol,
-    RestartRecord, SeccompRecord, SecurityRecord,
+    BlockRecord, EndpointRequest, LimitsRecord, LogRecord, PortRecord, Protocol, RestartRecord,
 };
+use runtime::state::selinux::Relabel;
 
-use crate::embedded::{cdi, errors};
+use crate::embedded::{cdi, errors, security};
 
 /// What other engines on Linux take without any effect, too.
 const IGNORED: [&str; 2] = ["cpu_count", "cpu_percent"];
@@ -27,13 +26,13 @@ const RUNTIMES: [&str; 4] = ["", "runc", "crun", "io.containerd.runc.v2"];
 
 const PROPAGATIONS: [&str; 7] = ["", "private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
-struct Refusal<'a> {
+pub(super) struct Refusal<'a> {
     act: &'static str,
     name: &'a str,
 }
 
 impl Refusal<'_> {
-    fn because(&self, text: impl std::fmt::Display) -> EngineError {
+    pub(super) fn because(&self, text: impl std::fmt::Display) -> EngineError {
         let resource = errors::container(self.name);
         let message = format!("cannot {} {resource}: {text}", self.act);
         EngineError::new(ErrorKind::Unsupported, resource, message)
@@ -92,7 +91,7 @@ pub(crate) fn request(spec: &ContainerSpec) -> Result<ContainerRequest, EngineEr
         dns: spec.dns.clone(),
         dns_options: spec.dns_opt.clone(),
         dns_search: spec.dns_search.clone(),
-        security: security(spec, &refuse)?,
+        security: security::security(spec, &refuse)?,
         limits,
         sysctls: spec.sysctls.clone(),
         ulimits: spec.ulimits.clone(),
@@ -178,7 +177,7 @@ fn volumes_from(entry: &str, refuse: &Refusal<'_>) -> Result<VolumesFrom, Engine
 
 fn mount(mount: &Mount, refuse: &Refusal<'_>) -> Result<MountRequest, EngineError> {
     let source = match &mount.source {
-        MountSource::Bind { path, create, propagation, recursive, selinux: _ } => {
+        MountSource::Bind { path, create, propagation, recursive, selinux } => {
             let wrong = |key: &str, text: &str| {
                 refuse.because(format_args!("the mount of `{path}` can't have `{key}: {text}`"))
             };
@@ -193,7 +192,13 @@ fn mount(mount: &Mount, refuse: &Refusal<'_>) -> Result<MountRequest, EngineErro
                 Some(other) => return Err(wrong("recursive", other)),
             };
             let (path, propagation) = (PathBuf::from(path), propagation.clone());
-            MountSourceRequest::Bind { path, create: *create, propagation, recursive }
+            let relabel = match selinux.as_deref() {
+                None | Some("") => None,
+                Some("z") => Some(Relabel::Shared),
+                Some("Z") => Some(Relabel::Private),
+                Some(other) => return Err(refuse.because(format_args!("`selinux: {other}` is neither `z` nor `Z`"))),
+            };
+            MountSourceRequest::Bind { path, create: *create, propagation, recursive, relabel }
         }
         MountSource::Volume { name, nocopy, subpath } => {
             MountSourceRequest::Volume { name: name.clone(), nocopy: *nocopy, subpath: subpath.clone() }
@@ -306,66 +311,6 @@ pub(crate) fn ports(spec: &ContainerSpec) -> Vec<PortRecord> {
     spec.ports.iter().filter_map(|it| port(it, &refuse).ok()).collect()
 }
 
-fn security(spec: &ContainerSpec, refuse: &Refusal<'_>) -> Result<SecurityRecord, EngineError> {
-    let bare = |names: &[String]| {
-        let bare = |name: &String| {
-            let name = name.to_ascii_uppercase();
-            name.strip_prefix("CAP_").unwrap_or(&name).to_owned()
-        };
-        names.iter().map(bare).collect()
-    };
-    let mut security = SecurityRecord {
-        privileged: spec.privileged,
-        read_only: spec.read_only,
-        cap_add: bare(&spec.cap_add),
-        cap_drop: bare(&spec.cap_drop),
-        device_rules: spec.device_cgroup_rules.clone(),
-        devices: spec
-            .devices
-            .iter()
-            .filter(|device| !cdi::is_name(&device.source))
-            .map(|device| DeviceRecord {
-                source: PathBuf::from(&device.source),
-                target: device.target.clone(),
-                permissions: device.permissions.clone(),
-            })
-            .collect(),
-        ..SecurityRecord::default()
-    };
-    for option in &spec.security_opt {
-        let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
-        match (key, value) {
-            ("no-new-privileges", "" | "true") => security.no_new_privileges = true,
-            ("no-new-privileges", "false") => {}
-            ("seccomp", "unconfined") => security.seccomp = SeccompRecord::Unconfined,
-            ("seccomp", "builtin") => {}
-            ("seccomp", profile) => security.seccomp = SeccompRecord::Profile(seccomp(profile, refuse)?),
-            ("systempaths", "unconfined") => security.unmasked = true,
-            ("apparmor", "unconfined") => security.apparmor = AppArmorRecord::Unconfined,
-            ("apparmor", profile) if !profile.is_empty() => {
-                if !apparmor::is_available() {
-                    tracing::warn!("`security_opt: {option}` has no effect: the kernel has no AppArmor at work");
-                }
-                security.apparmor = AppArmorRecord::Profile(profile.to_owned());
-            }
-            ("label", "disable") => {}
-            // As with a Docker Engine that was not told to use SELinux: nothing is labelled, and the image runs all the same.
-            ("label", _) => tracing::warn!("`security_opt: {option}` has no effect: containers get no SELinux labels"),
-            _ => return Err(refuse.because(format_args!("there is no `security_opt: {option}`"))),
-        }
-    }
-    Ok(security)
-}
-
-/// A profile is given as its text, or as the path of a file with it.
-fn seccomp(profile: &str, refuse: &Refusal<'_>) -> Result<String, EngineError> {
-    if profile.trim_start().starts_with('{') {
-        return Ok(profile.into());
-    }
-    std::fs::read_to_string(profile)
-        .map_err(|error| refuse.because(format_args!("cannot read the seccomp profile `{profile}`: {error}")))
-}
-
 /// Puts limits into the runtime's words.
 pub(crate) fn limits(limits: &Limits) -> LimitsRecord {
     LimitsRecord {
@@ -464,17 +409,6 @@ mod tests {
         );
         let ignored = ContainerSpec { unsupported: vec!["services.web.cpu_count".into()], ..spec() };
         assert!(request(&ignored).is_ok());
-    }
-
-    #[test]
-    fn security_options_are_told_apart() {
-        let options = ["no-new-privileges:true", "seccomp=unconfined", "systempaths=unconfined", "label=disable"];
-        let asked = ContainerSpec { security_opt: options.map(Into::into).to_vec(), ..spec() };
-        let security = request(&asked).unwrap().security;
-        assert!(security.no_new_privileges && security.unmasked);
-        assert_eq!(security.seccomp, SeccompRecord::Unconfined);
-        let unknown = ContainerSpec { security_opt: vec!["magic".into()], ..spec() };
-        assert!(request(&unknown).unwrap_err().message.ends_with("there is no `security_opt: magic`"));
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) fn of_container(rt: &Runtime, options: &EmbeddedOptions, request: &mu
         more.extend(
             variables.iter().filter_map(|line| line.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned())),
         );
-        let source = MountSourceRequest::Bind { path, create: false, propagation: None, recursive: false };
+        let source =
+            MountSourceRequest::Bind { path, create: false, propagation: None, recursive: false, relabel: None };
         request.mounts.push(MountRequest { source, target: TARGET.to_owned(), read_only: true });
     }
     for (name, value) in more {

@@ -177,6 +177,8 @@ fn sandbox(order: StepOrder) -> SandboxSpec {
         capabilities: capabilities::resolve(&[], &[], order.privileged).expect("nothing is asked for by name"),
         seccomp: if order.privileged { SeccompRecord::Unconfined } else { SeccompRecord::Default },
         apparmor: order.apparmor,
+        label: None,
+        file_label: None,
         no_new_privileges: false,
         capability_sets: None,
         masks: if order.privileged { Masks::None } else { Masks::Usual },

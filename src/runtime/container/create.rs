@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::Runtime;
+use crate::container::label;
 use crate::container::list::{self, FindError};
 use crate::container::merge;
 use crate::container::populate;
@@ -18,6 +19,8 @@ use crate::container::{names, remove, repair};
 use crate::image::store::{self, Image, StoreError};
 use crate::network::{self, AttachError, NetworkError, bridge, files};
 use crate::sandbox::capabilities::{self, UnknownCapability};
+use crate::sandbox::relabel::{self, RelabelError};
+use crate::sandbox::selinux::{self, SelinuxError};
 use crate::snapshot::quota::{self, QuotaError};
 use crate::state::container::{
     ContainerRecord, EndpointRequest, MountRecord, MountSourceRecord, NamespaceRecord, NamespacesRecord,
@@ -54,6 +57,10 @@ pub enum CreateError {
     Signal(#[from] UnknownSignal),
     #[error(transparent)]
     Capability(#[from] UnknownCapability),
+    #[error(transparent)]
+    Selinux(#[from] SelinuxError),
+    #[error(transparent)]
+    Relabel(#[from] RelabelError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -119,6 +126,7 @@ pub fn create(rt: &Runtime, request: &ContainerRequest) -> Result<String, Create
     let id = new_id()?;
     let mut record = record(rt, request, &image, &id)?;
     let mut unfinished = begin(rt, &id, &request.name)?;
+    label::choose(rt, &mut record, &unfinished.bundle)?;
     if let Some(bytes) = record.limits.storage {
         quota::limit(&[&unfinished.bundle.upper(), &unfinished.bundle.work()], &id, bytes)?;
     }
@@ -371,10 +379,13 @@ fn make_mount(rt: &Runtime, mount: &MountRequest) -> Result<MountRecord, CreateE
         volume::create(rt, &VolumeRequest { name: name.into(), anonymous, ..VolumeRequest::default() })
     };
     let source = match &mount.source {
-        MountSourceRequest::Bind { path, create, propagation, recursive } => {
+        MountSourceRequest::Bind { path, create, propagation, recursive, relabel } => {
             make_source(path, *create)?;
+            if relabel.is_some() && selinux::is_available() {
+                relabel::check(path, &rt.layout)?;
+            }
             let (propagation, recursive) = (propagation.clone(), *recursive);
-            MountSourceRecord::Bind { path: path.clone(), propagation, recursive }
+            MountSourceRecord::Bind { path: path.clone(), propagation, recursive, relabel: *relabel }
         }
         MountSourceRequest::Volume { name, nocopy, subpath } => {
             volume(name, false)?;
@@ -427,7 +438,8 @@ fn make_file(bundle: &Bundle, file: &FileRequest, index: usize) -> Result<MountR
         FileContent::Path(path) => {
             make_source(path, false)?;
             if as_it_is {
-                let source = MountSourceRecord::Bind { path: path.clone(), propagation: None, recursive: true };
+                let (path, propagation) = (path.clone(), None);
+                let source = MountSourceRecord::Bind { path, propagation, recursive: true, relabel: None };
                 return Ok(MountRecord { source, target, read_only: true });
             }
             copy = std::fs::read(path).map_err(|source| CreateError::Io { act: "read", path: path.clone(), source })?;

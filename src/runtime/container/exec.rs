@@ -23,6 +23,7 @@ use crate::keeper::control::{self, Order, Request, Told};
 use crate::keeper::spec;
 use crate::sandbox::apparmor::{self, AppArmorError};
 use crate::sandbox::capabilities::{self, UnknownCapability};
+use crate::sandbox::selinux;
 use crate::state::container::{ContainerRecord, ProcessRecord, SeccompRecord, Status};
 use crate::state::layout::{Bundle, Layout};
 use crate::state::occurrence;
@@ -84,6 +85,7 @@ pub struct ExecOrder {
     pub capabilities: u64,
     pub seccomp: SeccompRecord,
     pub apparmor: Option<String>,
+    pub label: Option<String>,
     pub no_new_privileges: bool,
     pub group: String,
     pub env: Vec<String>,
@@ -139,6 +141,7 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         seccomp: security.seccomp.clone(),
         apparmor: apparmor::profile(&rt.layout, &security.apparmor, security.privileged)?,
+        label: selinux::labels(&security.selinux).map(|labels| labels.process.clone()),
         no_new_privileges: security.no_new_privileges,
         group: spec::group_name(&record.id, record.limits.parent.as_deref()),
         env: record.process.env.clone(),

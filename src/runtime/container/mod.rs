@@ -10,6 +10,7 @@ pub mod create;
 pub mod exec;
 pub mod inside;
 pub mod kill;
+mod label;
 pub mod list;
 pub mod logs;
 pub mod merge;

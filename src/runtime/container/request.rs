@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::state::container::{EndpointRequest, LimitsRecord, LogRecord, PortRecord, RestartRecord, SecurityRecord};
+use crate::state::selinux::Relabel;
 
 /// A container to create. `None` means the image's or the runtime's default.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -105,6 +106,8 @@ pub enum MountSourceRequest {
         propagation: Option<String>,
         /// What is mounted below it, too.
         recursive: bool,
+        /// Its files get the container's label, where that has one.
+        relabel: Option<Relabel>,
     },
     Volume {
         name: String,

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use crate::Runtime;
 use crate::cgroup::group::{Group, GroupError};
 use crate::keeper::inbox::Inbox;
+use crate::keeper::label;
 use crate::keeper::log::LogWriter;
 use crate::keeper::ready::{FailureKind, StartFailure, sentence};
 use crate::keeper::spec::{self, SpecError};
@@ -18,8 +19,8 @@ use crate::network::proxy::Proxy;
 use crate::network::{self, files};
 use crate::sandbox::again::Kept;
 use crate::sandbox::join::Target;
-use crate::sandbox::launch::{Born, LaunchError, Prepare};
-use crate::sandbox::{apparmor, capabilities};
+use crate::sandbox::launch::{Born, LaunchError, Prepare, Step};
+use crate::sandbox::{apparmor, capabilities, selinux};
 use crate::state::container::{
     ContainerRecord, EndpointRequest, NetworkModeRecord, OpenPortRecord, PortRecord, StatusRecord,
 };
@@ -207,7 +208,11 @@ fn launch_in(
     let failed = |error: &(dyn Error + 'static)| StartFailure::of(&cannot_start(record), error);
     let oom_kills = group.as_ref().map_or(0, Group::oom_kills);
     let sandbox = spec::sandbox(rt, record, group).map_err(|error| failed(&error))?;
-    let (streams, stdio) = stdio::open(&record.process).map_err(|error| failed(&error))?;
+    if place.kept.is_none() {
+        label::files(rt, record).map_err(|error| failed(&error))?;
+    }
+    let (streams, stdio) =
+        stdio::open(&record.process, sandbox.file_label.as_deref()).map_err(|error| failed(&error))?;
     if let Some((rows, columns)) = place.size {
         streams.set_size(rows, columns);
     }
@@ -225,6 +230,7 @@ fn launch_in(
         capability_sets: None,
         seccomp: sandbox.seccomp,
         apparmor: sandbox.apparmor,
+        label: sandbox.label,
         no_new_privileges: sandbox.no_new_privileges,
         group: sandbox.cgroup,
         env: record.process.env.clone(),
@@ -241,7 +247,9 @@ fn launch_failure(record: &ContainerRecord, error: &LaunchError) -> StartFailure
         Some(source) => sentence(&**source),
         None => error.to_string(),
     };
-    let is_denied = exit_code == 125 && matches!(error.errno, libc::EPERM | libc::EACCES);
+    // Of what the policy forbids, no privilege is missing.
+    let is_label = error.step == Step::Label;
+    let is_denied = exit_code == 125 && !is_label && matches!(error.errno, libc::EPERM | libc::EACCES);
     let kind = if is_denied { FailureKind::Denied } else { FailureKind::Failed };
     StartFailure { kind, message: format!("{}: {text}", cannot_start(record)), exit_code, hints: Vec::new() }
 }
@@ -315,6 +323,7 @@ pub fn target(rt: &Runtime, record: &ContainerRecord, init: ProcessId) -> Result
         capability_sets: None,
         seccomp: security.seccomp.clone(),
         apparmor: apparmor::profile(&rt.layout, &security.apparmor, security.privileged)?,
+        label: selinux::labels(&security.selinux).map(|labels| labels.process.clone()),
         no_new_privileges: security.no_new_privileges,
         group: Some(group_of(record)),
         env: record.process.env.clone(),

@@ -11,6 +11,7 @@ pub mod health;
 pub mod hearing;
 pub mod inbox;
 pub mod joint;
+mod label;
 pub mod launch;
 pub mod log;
 pub mod machine;

@@ -7,6 +7,7 @@ use crate::cgroup::devices::DevicePolicy;
 use crate::cgroup::group::Group;
 use crate::sandbox::apparmor::{self, AppArmorError};
 use crate::sandbox::capabilities::{self, UnknownCapability};
+use crate::sandbox::selinux;
 use crate::sandbox::spec::{Masks, Namespace, Namespaces, Root, SandboxMount, SandboxSpec};
 use crate::state::container::{
     ContainerRecord, MountRecord, MountSourceRecord, NamespaceRecord, NetworkModeRecord, Status, StatusRecord,
@@ -63,6 +64,7 @@ pub fn device_policy(record: &ContainerRecord) -> DevicePolicy {
 pub fn sandbox(rt: &Runtime, record: &ContainerRecord, group: Option<Group>) -> Result<SandboxSpec, SpecError> {
     let bundle = rt.layout.bundle(&record.id);
     let security = &record.security;
+    let labels = selinux::labels(&security.selinux);
     Ok(SandboxSpec {
         root: root(rt, record, &bundle),
         mount_point: bundle.root(),
@@ -76,6 +78,8 @@ pub fn sandbox(rt: &Runtime, record: &ContainerRecord, group: Option<Group>) -> 
         capabilities: capabilities::resolve(&security.cap_add, &security.cap_drop, security.privileged)?,
         seccomp: security.seccomp.clone(),
         apparmor: apparmor::profile(&rt.layout, &security.apparmor, security.privileged)?,
+        label: labels.map(|labels| labels.process.clone()),
+        file_label: labels.map(|labels| labels.file.clone()),
         no_new_privileges: security.no_new_privileges,
         capability_sets: None,
         masks: if security.unmasked || security.privileged { Masks::None } else { Masks::Usual },
@@ -178,7 +182,7 @@ fn bind(source: PathBuf, target: &str, read_only: bool) -> SandboxMount {
 
 fn sandbox_mount(rt: &Runtime, bundle: &Bundle, mount: &MountRecord) -> Result<SandboxMount, SpecError> {
     Ok(match &mount.source {
-        MountSourceRecord::Bind { path, propagation, recursive } => SandboxMount::Bind {
+        MountSourceRecord::Bind { path, propagation, recursive, relabel: _ } => SandboxMount::Bind {
             source: path.clone(),
             target: mount.target.clone(),
             read_only: mount.read_only,

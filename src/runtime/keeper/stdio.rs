@@ -32,10 +32,10 @@ pub struct Streams {
     terminal: bool,
 }
 
-/// Makes both ends of a program's standard streams.
-pub fn open(process: &ProcessRecord) -> io::Result<(Streams, Stdio)> {
+/// Makes both ends of a program's standard streams. `label` is the SELinux label of its terminal.
+pub fn open(process: &ProcessRecord, label: Option<&str>) -> io::Result<(Streams, Stdio)> {
     if process.tty {
-        let (master, stdio) = Stdio::on_terminal()?;
+        let (master, stdio) = Stdio::on_terminal(label)?;
         rustix::io::ioctl_fionbio(&master, true)?;
         let master = File::from(master);
         let input = if process.stdin_open { Some(master.try_clone()?) } else { None };
@@ -239,7 +239,7 @@ mod tests {
     fn what_is_left_in_the_pipes_is_drained_although_they_stay_open() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = LogWriter::open_in(folder.path(), &LogRecord::default());
-        let (mut streams, stdio) = open(&ProcessRecord::default()).unwrap();
+        let (mut streams, stdio) = open(&ProcessRecord::default(), None).unwrap();
         File::from(stdio.stdout.try_clone().unwrap()).write_all(b"one\ntwo").unwrap();
         streams.drain(&mut log, &mut []).unwrap();
         let text = std::fs::read_to_string(folder.path().join(CURRENT)).unwrap();
@@ -251,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut log = LogWriter::open_in(folder.path(), &LogRecord::default());
         let process = ProcessRecord { tty: true, ..ProcessRecord::default() };
-        let (mut streams, stdio) = open(&process).unwrap();
+        let (mut streams, stdio) = open(&process, None).unwrap();
         File::from(stdio.stderr.try_clone().unwrap()).write_all(b"hello\n").unwrap();
         drop(stdio);
         streams.drain(&mut log, &mut []).unwrap();

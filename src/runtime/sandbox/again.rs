@@ -47,7 +47,7 @@ impl Kept {
         let root = fd::open_directory(Path::new("/")).map_err(failed)?;
         let proc = mounts::proc(root.as_fd()).map_err(failed)?;
         let open = |path| fd::locate(root.as_fd(), Path::new(path), fd::Missing::Fail).map_err(failed);
-        let own = Own { proc, dev: open("dev")?, sys: open("sys")? };
+        let own = Own { proc, dev: open("dev")?, sys: open("sys")?, label: spec.file_label.clone() };
         if let Some(score) = spec.oom_score_adj {
             fd::write_at(own.proc.as_fd(), "self/oom_score_adj", &score.to_string())
                 .map_err(|error| LaunchError::io(Step::OomScore, score.to_string(), &error))?;

@@ -34,7 +34,8 @@ pub(super) fn file_system(spec: &SandboxSpec) -> Result<OwnedFd, LaunchError> {
     let failed = |what: &str, error: io::Error| LaunchError::io(Step::Dev, format!("/dev/{what}"), &error);
     let attributes = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_STRICTATIME;
     let options = [("mode", Some("755")), ("size", Some("65536k"))];
-    let dev = mount::new("tmpfs", &options, attributes).map_err(|error| failed("", error))?;
+    let dev = mount::labelled("tmpfs", &options, attributes, spec.file_label.as_deref())
+        .map_err(|error| failed("", error))?;
     for (name, major, minor) in NODES {
         node(dev.as_fd(), name, FileType::CharacterDevice, rustix::fs::makedev(major, minor), 0o666)
             .map_err(|error| failed(name, error))?;

@@ -30,6 +30,7 @@ pub enum Step {
     Loopback,
     Ready,
     Confine,
+    Label,
     Rlimit,
     OomScore,
     User,
@@ -45,7 +46,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, so that a number can be made one again.
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 33] = [
         Self::Prepare,
         Self::Clone,
         Self::Namespace,
@@ -67,6 +68,7 @@ impl Step {
         Self::Loopback,
         Self::Ready,
         Self::Confine,
+        Self::Label,
         Self::Rlimit,
         Self::OomScore,
         Self::User,
@@ -109,6 +111,7 @@ impl Step {
             Self::Loopback => "bring up the loopback link",
             Self::Ready => "finish the preparation",
             Self::Confine => "enter the AppArmor profile",
+            Self::Label => "enter the SELinux label",
             Self::Rlimit => "set the limit",
             Self::OomScore => "set the OOM score",
             Self::User => "find the user",
@@ -184,6 +187,13 @@ impl fmt::Display for LaunchError {
             write!(f, " `{what}`")?;
         }
         match (self.step, self.errno) {
+            (Step::Label, libc::EINVAL) => write!(
+                f,
+                ": it is not in the loaded policy: its user, role, type or level is unknown, or they don't go together"
+            ),
+            (Step::Label, libc::EACCES | libc::EPERM) => {
+                write!(f, ": the policy does not allow it here; `ausearch -m avc -ts recent` shows what it denied")
+            }
             (Step::User, libc::ENOENT) => write!(f, ": not in the container's /etc/passwd or /etc/group"),
             (_, 0) => Ok(()),
             (_, errno) => {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::Mode;
 
 use crate::sandbox::again::Kept;
-use crate::sandbox::apparmor::Entrance;
+use crate::sandbox::confine::Confinement;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::Stdio;
 use crate::sandbox::mounts::{self, Own, Shared};
@@ -57,11 +57,11 @@ impl Child<'_> {
         // Modes below are meant as written.
         rustix::process::umask(Mode::empty());
         rustix::process::setsid().map_err(|error| failed(Step::Session, error.into()))?;
+        let confinement = Confinement::open(spec.apparmor.as_deref(), spec.label.as_deref())?;
         // Kernels may have no key rings, or the user's quota of them be used up: then it keeps ours, which holds none.
         drop(process::new_session_keyring());
-        let profile = Entrance::open(spec.apparmor.as_deref())?;
         if let Some(kept) = self.kept {
-            return self.steps_again(kept, profile.as_ref());
+            return self.steps_again(kept, &confinement);
         }
         for (fd, kind) in self.join.drain(..) {
             namespace::enter(fd.as_fd(), kind).map_err(|error| failed(Step::Namespace, error))?;
@@ -102,11 +102,11 @@ impl Child<'_> {
             report::tell_mounted(self.report.as_fd());
         }
         report::pass(self.gate.as_fd(), Step::Ready)?;
-        self.finish(&ready, profile.as_ref())
+        self.finish(&ready, &confinement)
     }
 
     /// The same in a place that is set up already.
-    fn steps_again(&self, kept: &Kept, profile: Option<&Entrance>) -> Result<i32, LaunchError> {
+    fn steps_again(&self, kept: &Kept, confinement: &Confinement) -> Result<i32, LaunchError> {
         if let Some(group) = &self.spec.cgroup {
             group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
         }
@@ -114,11 +114,11 @@ impl Child<'_> {
         rustix::process::umask(Mode::from_raw_mode(0o022));
         let ready = program::prepare(&self.spec.process, Some(&self.spec.hostname), fd::Missing::Directory)?;
         report::pass(self.gate.as_fd(), Step::Ready)?;
-        self.finish(&ready, profile)
+        self.finish(&ready, confinement)
     }
 
     /// Runs the program, as process 1 or as the child of our own.
-    fn finish(&self, ready: &Ready, profile: Option<&Entrance>) -> Result<i32, LaunchError> {
+    fn finish(&self, ready: &Ready, confinement: &Confinement) -> Result<i32, LaunchError> {
         let rights = Rights {
             capabilities: self.spec.capabilities,
             sets: self.spec.capability_sets,
@@ -132,7 +132,7 @@ impl Child<'_> {
             if !self.is_held {
                 self.die_with_parent();
             }
-            Err(ready.run())
+            Err(ready.run(self.spec.label.as_deref()))
         };
         if !self.spec.init {
             return program().map(|never| match never {});
@@ -148,9 +148,7 @@ impl Child<'_> {
         let (pid, pidfd) = process::clone(0, None, child).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         reaper::be_called(&self.spec.process.args);
         // The pipe must end with the program's exec, and the streams with the program.
-        if let Some(profile) = profile {
-            profile.enter()?;
-        }
+        confinement.enter()?;
         rights.take_for_reaper(ready)?;
         self.die_with_parent();
         reaper::close_all(&pidfd).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;

@@ -11,8 +11,8 @@ use rustix::process::{
 };
 
 use crate::cgroup::group::Group;
-use crate::sandbox::apparmor::Entrance;
 use crate::sandbox::capabilities;
+use crate::sandbox::confine::Confinement;
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::launch::{Launched, Stdio, filter_for, in_pid_namespace};
 use crate::sandbox::program::{self, Rights};
@@ -36,6 +36,8 @@ pub struct Target {
     pub seccomp: SeccompRecord,
     /// As of the sandbox.
     pub apparmor: Option<String>,
+    /// As of the sandbox.
+    pub label: Option<String>,
     /// As of the sandbox.
     pub no_new_privileges: bool,
     /// The sandbox's groups.
@@ -159,7 +161,7 @@ impl Joiner<'_> {
     /// Returns only why the program does not run.
     fn steps(&self, init: BorrowedFd<'_>) -> LaunchError {
         match self.enter(init) {
-            Ok(ready) => ready.run(),
+            Ok(ready) => ready.run(self.target.label.as_deref()),
             Err(error) => error,
         }
     }
@@ -169,13 +171,13 @@ impl Joiner<'_> {
         signal::reset();
         child_process::close_on_exec_from_3().map_err(|error| failed(Step::Session, error))?;
         rustix::process::setsid().map_err(|error| failed(Step::Session, error.into()))?;
+        Confinement::open(self.target.apparmor.as_deref(), self.target.label.as_deref())?;
         drop(child_process::new_session_keyring());
         rustix::process::umask(Mode::from_raw_mode(0o022));
         if let Some(group) = &self.target.group {
             group.add_self().map_err(|error| LaunchError::ungrouped(&group.name, error))?;
         }
         self.take_oom_score();
-        Entrance::open(self.target.apparmor.as_deref())?;
         namespace::enter(init, NAMESPACES).map_err(|error| failed(Step::Namespace, error))?;
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let ready = program::prepare(&self.process, Some(&hostname), fd::Missing::Fail)?;

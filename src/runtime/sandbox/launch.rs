@@ -35,9 +35,9 @@ pub struct Stdio {
 
 impl Stdio {
     /// Makes a pseudo-terminal in a file system of its own, where the program finds it by its name: our end, and the
-    /// program's streams.
-    pub fn on_terminal() -> io::Result<(OwnedFd, Self)> {
-        let devpts = mounts::terminals()?;
+    /// program's streams. `label` is the SELinux label of it.
+    pub fn on_terminal(label: Option<&str>) -> io::Result<(OwnedFd, Self)> {
+        let devpts = mounts::terminals(label)?;
         let (ours, theirs) = terminal::open_in(devpts.as_fd())?;
         let copy = || theirs.try_clone();
         let (stdin, stdout, stderr) = (copy()?, copy()?, copy()?);

@@ -100,11 +100,13 @@ struct Cover {
     null: OwnedFd,
     /// Over a folder; made at the first one and copied for the others.
     empty: Option<OwnedFd>,
+    /// The SELinux label of what is made.
+    label: Option<String>,
 }
 
 impl Cover {
     fn open(own: &Own) -> Result<Self, LaunchError> {
-        Ok(Self { null: null(own).map_err(failed("/dev/null".to_owned()))?, empty: None })
+        Ok(Self { null: null(own).map_err(failed("/dev/null".to_owned()))?, empty: None, label: own.label.clone() })
     }
 
     fn hide(&mut self, base: BorrowedFd<'_>, path: &str) -> io::Result<()> {
@@ -121,7 +123,8 @@ impl Cover {
         if let Some(empty) = &self.empty {
             return mount::attach(mount::clone_of(empty.as_fd(), false)?.as_fd(), place.as_fd());
         }
-        let empty = mount::new("tmpfs", &[("size", Some("0"))], Attributes::MOUNT_ATTR_RDONLY)?;
+        let empty =
+            mount::labelled("tmpfs", &[("size", Some("0"))], Attributes::MOUNT_ATTR_RDONLY, self.label.as_deref())?;
         mount::attach(empty.as_fd(), place.as_fd())?;
         self.empty = Some(empty);
         Ok(())

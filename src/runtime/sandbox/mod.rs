@@ -3,6 +3,7 @@
 pub mod again;
 pub mod apparmor;
 pub mod capabilities;
+mod confine;
 mod devices;
 mod error;
 mod init;
@@ -12,10 +13,12 @@ mod masks;
 mod mounts;
 mod program;
 mod reaper;
+pub mod relabel;
 mod report;
 mod rlimits;
 mod root;
 pub mod seccomp;
+pub mod selinux;
 pub mod spec;
 #[cfg(test)]
 mod tests;

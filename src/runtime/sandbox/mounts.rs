@@ -11,7 +11,7 @@ use rustix::fs::{CWD, FileType};
 
 use crate::sandbox::error::{LaunchError, Step};
 use crate::sandbox::spec::{Masks, Namespace, SandboxMount, SandboxSpec};
-use crate::sandbox::{devices, masks};
+use crate::sandbox::{devices, masks, relabel};
 use crate::sys::fd::{self, Missing};
 use crate::sys::mount::{self, Attributes, Change, Propagation};
 use crate::sys::namespace;
@@ -25,6 +25,8 @@ pub(super) struct Own {
     pub proc: OwnedFd,
     pub dev: OwnedFd,
     pub sys: OwnedFd,
+    /// The SELinux label of the files on what is made later.
+    pub label: Option<String>,
 }
 
 /// A mount's source, opened on the host before its mounts are let go of.
@@ -40,13 +42,13 @@ pub(super) enum Source {
 
 /// Opens the sources of the caller's mounts. Before anything is made private, so that a shared one can stay shared.
 pub(super) fn sources(spec: &SandboxSpec) -> Result<Vec<Source>, LaunchError> {
-    spec.mounts.iter().map(source).collect()
+    spec.mounts.iter().map(|mount| source(mount, label(spec))).collect()
 }
 
 /// Opens what is mounted, detached; `None`: it is made anew for each run. `scratch` is a folder to mount on for a
 /// moment, in a mount namespace of the caller's own.
 pub(crate) fn detached(mount: &SandboxMount, scratch: BorrowedFd<'_>) -> Result<Option<OwnedFd>, LaunchError> {
-    match source(mount)? {
+    match source(mount, None)? {
         Source::None => Ok(None),
         Source::Tree { tree, part: None, .. } => Ok(Some(tree)),
         Source::Tree { tree, part: Some(part), .. } => {
@@ -56,7 +58,12 @@ pub(crate) fn detached(mount: &SandboxMount, scratch: BorrowedFd<'_>) -> Result<
     }
 }
 
-fn source(mount: &SandboxMount) -> Result<Source, LaunchError> {
+/// The SELinux label of files, with an empty folder of the host that helps to put it on layers.
+fn label(spec: &SandboxSpec) -> Option<(&str, &Path)> {
+    spec.file_label.as_deref().map(|label| (label, &*spec.mount_point))
+}
+
+fn source(mount: &SandboxMount, label: Option<(&str, &Path)>) -> Result<Source, LaunchError> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |error: io::Error| LaunchError::io(Step::Source, path, &error)
@@ -75,7 +82,7 @@ fn source(mount: &SandboxMount) -> Result<Source, LaunchError> {
             let propagation = Some(Propagation::Private);
             (folder.join(subpath), tree, Change { set: set(*read_only), propagation, recursive: true })
         }
-        SandboxMount::Layers { layers, subpath, .. } => return stacked(layers, subpath.as_deref()),
+        SandboxMount::Layers { layers, subpath, .. } => return stacked(layers, subpath.as_deref(), label),
         SandboxMount::Tmpfs { .. } => return Ok(Source::None),
     };
     let tree = tree.map_err(failed(&path))?;
@@ -86,13 +93,15 @@ fn source(mount: &SandboxMount) -> Result<Source, LaunchError> {
 }
 
 /// Stacks the layers of an image.
-fn stacked(layers: &[PathBuf], subpath: Option<&str>) -> Result<Source, LaunchError> {
+fn stacked(layers: &[PathBuf], subpath: Option<&str>, label: Option<(&str, &Path)>) -> Result<Source, LaunchError> {
     let what = subpath.map_or_else(|| "the image".to_owned(), |subpath| format!("`{subpath}` of the image"));
     let failed = |error: io::Error| LaunchError::io(Step::Source, what.clone(), &error);
-    let tree = match layers {
+    let tree = match (layers, label) {
         // Nothing to stack.
-        [only] => mount::clone_tree(CWD, only, false),
-        _ => mount::overlay(layers, None),
+        ([only], None) => mount::clone_tree(CWD, only, false),
+        // An overlay, which takes a label, takes two.
+        ([only], Some((label, empty))) => mount::overlay(&[empty.to_owned(), only.clone()], None, Some(label)),
+        _ => mount::overlay(layers, None, label.map(|(label, _)| label)),
     }
     .map_err(failed)?;
     let set = Attributes::MOUNT_ATTR_RDONLY.bits().into();
@@ -122,10 +131,10 @@ pub(super) struct Shared<'a> {
     pub terminals: Option<&'a OwnedFd>,
 }
 
-/// Makes a file system of terminals.
-pub(super) fn terminals() -> io::Result<OwnedFd> {
+/// Makes a file system of terminals, with an SELinux label.
+pub(super) fn terminals(label: Option<&str>) -> io::Result<OwnedFd> {
     let options = [("newinstance", None), ("ptmxmode", Some("0666")), ("mode", Some("0620")), ("gid", Some("5"))];
-    mount::new("devpts", &options, Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC)
+    mount::labelled("devpts", &options, Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC, label)
 }
 
 /// Copies the mount of another's shared memory, which only from inside of its mount namespace can be done.
@@ -156,7 +165,7 @@ pub(super) fn own(spec: &SandboxSpec, root: BorrowedFd<'_>, shared: Shared<'_>) 
     let read_only = if spec.privileged { Attributes::empty() } else { Attributes::MOUNT_ATTR_RDONLY };
     let sys = mount::new("sysfs", &[], INERT | read_only).map_err(|error| failed(Step::Sys, "", error))?;
     attach_at_plain_folder(&sys, root, "sys").map_err(|error| failed(Step::Sys, "", error))?;
-    Ok(Own { proc, dev, sys })
+    Ok(Own { proc, dev, sys, label: spec.file_label.clone() })
 }
 
 /// Mounts `/proc` for the pid namespace that we are in.
@@ -192,7 +201,7 @@ fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>, shared: Shared<'_>) -> Res
     };
     match &shared.terminals {
         Some(tree) => put("pts", tree.try_clone())?,
-        None => put("pts", terminals())?,
+        None => put("pts", terminals(spec.file_label.as_deref()))?,
     }
     if spec.namespaces.ipc == Namespace::Host {
         for name in ["shm", "mqueue"] {
@@ -210,13 +219,21 @@ fn below_dev(spec: &SandboxSpec, dev: BorrowedFd<'_>, shared: Shared<'_>) -> Res
         put("shm", Ok(tree))?;
     } else if !covered && spec.shm_size > 0 {
         let options = [("source", Some("shm")), ("mode", Some("1777")), ("size", Some(&*size))];
-        put("shm", mount::new("tmpfs", &options, INERT))?;
+        put("shm", mount::labelled("tmpfs", &options, INERT, spec.file_label.as_deref()))?;
     }
     match mount::new("mqueue", &[], INERT) {
         // A kernel without message queues.
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-        tree => put("mqueue", tree),
+        tree => put("mqueue", tree.and_then(|tree| labelled_queues(tree, spec))),
     }
+}
+
+/// The file system of an IPC namespace is older than its mount, which therefore takes no label.
+fn labelled_queues(tree: OwnedFd, spec: &SandboxSpec) -> io::Result<OwnedFd> {
+    if let Some(label) = &spec.file_label {
+        relabel::set(tree.as_fd(), label)?;
+    }
+    Ok(tree)
 }
 
 /// Mounts the container's own control groups below `/sys/fs/cgroup`. After the process is in them and in its namespace.
@@ -234,7 +251,8 @@ pub(super) fn cgroups(spec: &SandboxSpec, own: &Own) -> Result<(), LaunchError> 
         let tree = mount::new("cgroup2", &[], INERT | read_only).map_err(failed)?;
         return mount::attach(tree.as_fd(), place.as_fd()).map_err(failed);
     }
-    let folder = mount::new("tmpfs", &[("mode", Some("755")), ("size", Some("64k"))], INERT).map_err(failed)?;
+    let options = [("mode", Some("755")), ("size", Some("64k"))];
+    let folder = mount::labelled("tmpfs", &options, INERT, own.label.as_deref()).map_err(failed)?;
     for hierarchy in &hierarchies {
         use rustix::fs::{Mode, mkdirat};
         mkdirat(&folder, hierarchy.name(), Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
@@ -272,7 +290,8 @@ pub(super) fn callers(spec: &SandboxSpec, sources: &[Source], root: BorrowedFd<'
                 &made
             }
             Source::None => {
-                made = tmpfs(mount, (!is_new).then_some(place.as_fd())).map_err(|error| failed(Step::Mount, error))?;
+                let covers = (!is_new).then_some(place.as_fd());
+                made = tmpfs(mount, covers, spec.file_label.as_deref()).map_err(|error| failed(Step::Mount, error))?;
                 &made
             }
         };
@@ -291,7 +310,7 @@ fn part_of(tree: &OwnedFd, part: &str, root: BorrowedFd<'_>) -> io::Result<Owned
 
 /// Makes a file system in memory with the caller's options. Where no mode is asked for it is that of the folder of the
 /// image that it covers, else open to all, as with Docker.
-fn tmpfs(mount: &SandboxMount, covers: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+fn tmpfs(mount: &SandboxMount, covers: Option<BorrowedFd<'_>>, label: Option<&str>) -> io::Result<OwnedFd> {
     let SandboxMount::Tmpfs { size, mode, options, read_only, .. } = mount else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
@@ -330,7 +349,9 @@ fn tmpfs(mount: &SandboxMount, covers: Option<BorrowedFd<'_>>) -> io::Result<Own
     if let Some(mode) = &mode {
         keys.push(("mode", Some(mode)));
     }
-    mount::new("tmpfs", &keys, attributes)
+    // The caller may have given it one.
+    let label = label.filter(|_| !keys.iter().any(|(key, _)| *key == mount::LABEL));
+    mount::labelled("tmpfs", &keys, attributes, label)
 }
 
 /// Makes `/dev/console` the container's terminal, found in its own file system of terminals, else by its path on the host.

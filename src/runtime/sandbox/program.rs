@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::process::{Gid, Uid};
 use rustix::thread::CapabilitySet;
 
@@ -238,8 +238,8 @@ fn set_capabilities(sets: CapabilitySets) -> Result<(), LaunchError> {
 }
 
 impl Ready {
-    /// Runs the program; returns only why not.
-    pub(super) fn run(&self) -> LaunchError {
+    /// Runs the program, under the SELinux label that this process is about to enter; returns only why not.
+    pub(super) fn run(&self, label: Option<&str>) -> LaunchError {
         if let Err(error) = process::close_on_exec_from_3() {
             return LaunchError::io(Step::Exec, "", &error);
         }
@@ -248,7 +248,7 @@ impl Ready {
         let text = name.to_string_lossy().into_owned();
         if name.as_bytes().contains(&b'/') {
             let error = process::execve(name, &self.args, &self.env);
-            return LaunchError::io(Step::Exec, text, &error);
+            return refused_label(name, &error, label).unwrap_or_else(|| LaunchError::io(Step::Exec, text, &error));
         }
         // As execvp(3): a file that may not be run does not end the search, but is what is told if nothing else is found.
         let mut refused = None;
@@ -256,6 +256,9 @@ impl Ready {
             let folder = if folder.is_empty() { "." } else { folder };
             let Ok(path) = CString::new([folder.as_bytes(), b"/", name.as_bytes()].concat()) else { continue };
             let error = process::execve(&path, &self.args, &self.env);
+            if let Some(error) = refused_label(&path, &error, label) {
+                return error;
+            }
             match error.raw_os_error() {
                 Some(libc::ENOENT) if is_file(&path) => {
                     return LaunchError::io(Step::Exec, path.to_string_lossy(), &error);
@@ -267,6 +270,13 @@ impl Ready {
         }
         refused.unwrap_or_else(|| LaunchError::new(Step::Find, 0, text))
     }
+}
+
+/// Tells the refusal of a label from that of a file, which may be run under the label that we have.
+fn refused_label(path: &CString, error: &io::Error, label: Option<&str>) -> Option<LaunchError> {
+    let label = label.filter(|_| matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM)))?;
+    let may_be_run = rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok();
+    may_be_run.then(|| LaunchError::io(Step::Label, label, error))
 }
 
 fn is_file(path: &CString) -> bool {

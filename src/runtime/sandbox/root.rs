@@ -12,10 +12,11 @@ use crate::sys::{fd, mount};
 ///
 /// `begun` is the overlay that the parent has begun, where there is to be one.
 pub(super) fn mount(spec: &SandboxSpec, begun: Option<BorrowedFd<'_>>) -> Result<OwnedFd, LaunchError> {
+    let label = spec.file_label.as_deref();
     let tree = match &spec.root {
         Root::Overlay { lower, upper, work } => match begun {
-            Some(context) => mount::overlay_of(context, lower, Some((upper, work))),
-            None => mount::overlay(lower, Some((upper, work))),
+            Some(context) => mount::overlay_of(context, lower, Some((upper, work)), label),
+            None => mount::overlay(lower, Some((upper, work)), label),
         },
         Root::Directory(path) => mount::clone_tree(CWD, path, true),
     };

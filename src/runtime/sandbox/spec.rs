@@ -25,6 +25,10 @@ pub struct SandboxSpec {
     pub seccomp: SeccompRecord,
     /// The AppArmor profile that its programs enter.
     pub apparmor: Option<String>,
+    /// The SELinux label that its programs run under.
+    pub label: Option<String>,
+    /// The SELinux label of the files on the file systems that are made for it.
+    pub file_label: Option<String>,
     pub no_new_privileges: bool,
     /// Sets other than what `capabilities` gives; `None`: that.
     pub capability_sets: Option<CapabilitySets>,

@@ -84,6 +84,8 @@ impl Scratch {
             capabilities: capabilities::DEFAULT,
             seccomp: SeccompRecord::Default,
             apparmor: None,
+            label: None,
+            file_label: None,
             no_new_privileges: false,
             capability_sets: None,
             masks: Masks::Usual,
@@ -397,6 +399,7 @@ fn a_process_that_joins_sees_the_same_sandbox() {
             capability_sets: None,
             seccomp: spec.seccomp.clone(),
             apparmor: spec.apparmor.clone(),
+            label: spec.label.clone(),
             no_new_privileges: false,
             group: Some(group.clone()),
             env: vec!["A=1".to_owned(), "B=2".to_owned()],
@@ -454,7 +457,7 @@ fn our_own_init_passes_signals_on_and_takes_orphans() {
 fn a_terminal_is_the_controlling_one_and_the_console() {
     alone("a_terminal_is_the_controlling_one_and_the_console", || {
         let scratch = Scratch::new();
-        let (ours, stdio) = Stdio::on_terminal().unwrap();
+        let (ours, stdio) = Stdio::on_terminal(None).unwrap();
         let mut spec = scratch.shell("tty; echo > /dev/tty && echo $TERM; stat -c %t /dev/console");
         spec.process.tty = true;
         let launched = launch(&spec, stdio, &mut |_| Ok(())).unwrap();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::state::process::ProcessId;
+use crate::state::selinux::{Relabel, SelinuxRecord};
 
 /// Version of both formats.
 pub const VERSION: u32 = 1;
@@ -129,6 +130,9 @@ pub enum MountSourceRecord {
         /// What is mounted below it, too.
         #[serde(default = "yes")]
         recursive: bool,
+        /// Its files get the container's label, where that has one.
+        #[serde(default)]
+        relabel: Option<Relabel>,
     },
     Volume {
         name: String,
@@ -223,6 +227,8 @@ pub struct SecurityRecord {
     pub seccomp: SeccompRecord,
     #[serde(default)]
     pub apparmor: AppArmorRecord,
+    #[serde(default)]
+    pub selinux: SelinuxRecord,
     /// `security_opt: systempaths=unconfined`: neither masked nor read-only paths.
     pub unmasked: bool,
     pub devices: Vec<DeviceRecord>,

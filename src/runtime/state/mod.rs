@@ -10,4 +10,5 @@ pub mod network;
 pub mod occurrence;
 pub mod process;
 pub mod record;
+pub mod selinux;
 pub mod volume;

@@ -16,6 +16,9 @@ use rustix::mount::{
 /// `MOUNT_ATTR_*`, as for fsmount(2).
 pub type Attributes = MountAttrFlags;
 
+/// The option with the SELinux label of all files of a file system, whatever labels it keeps itself (mount(8)).
+pub const LABEL: &str = "context";
+
 /// The longest value that fsconfig(2) takes, with its end.
 const LONGEST_VALUE: usize = 256;
 
@@ -73,18 +76,39 @@ pub fn new(kind: &str, options: &[(&str, Option<&str>)], attributes: Attributes)
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
+/// Makes a new, detached mount whose files all have an SELinux label, where one is given.
+pub fn labelled(
+    kind: &str,
+    options: &[(&str, Option<&str>)],
+    attributes: Attributes,
+    label: Option<&str>,
+) -> io::Result<OwnedFd> {
+    let mut options = options.to_vec();
+    options.extend(label.map(|label| (LABEL, Some(label))));
+    new(kind, &options, attributes)
+}
+
 /// Begins an overlay, for [`overlay_of`]. As long as this is open, the overlay outlives its mounts.
 pub fn overlay_context() -> io::Result<OwnedFd> {
     Ok(fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?)
 }
 
-/// Stacks layers, lowest first, under a writable directory; returns the detached mount.
-pub fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Result<OwnedFd> {
-    overlay_of(overlay_context()?.as_fd(), lower, writable)
+/// Stacks layers, lowest first, under a writable directory; returns the detached mount. `label`: the SELinux label that all
+/// of its files are to have.
+pub fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>, label: Option<&str>) -> io::Result<OwnedFd> {
+    overlay_of(overlay_context()?.as_fd(), lower, writable, label)
 }
 
 /// The same of an overlay that has begun.
-pub fn overlay_of(context: BorrowedFd<'_>, lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Result<OwnedFd> {
+pub fn overlay_of(
+    context: BorrowedFd<'_>,
+    lower: &[PathBuf],
+    writable: Option<(&Path, &Path)>,
+    label: Option<&str>,
+) -> io::Result<OwnedFd> {
+    if let Some(label) = label {
+        fsconfig_set_string(context, LABEL, label)?;
+    }
     // Held open until the mount is made: their names under /proc stand for paths too long for fsconfig(2).
     let mut open = Vec::new();
     let mut short = |path: &Path| -> io::Result<PathBuf> {
@@ -99,7 +123,7 @@ pub fn overlay_of(context: BorrowedFd<'_>, lower: &[PathBuf], writable: Option<(
         match fsconfig_set_string(context, "lowerdir+", short(layer)?) {
             Ok(()) => {}
             // Before Linux 6.8 there is only the list in one value, and with it the old call.
-            Err(rustix::io::Errno::INVAL) if index == 0 => return overlay_by_list(lower, writable),
+            Err(rustix::io::Errno::INVAL) if index == 0 => return overlay_by_list(lower, writable, label),
             Err(error) => return Err(error.into()),
         }
     }
@@ -118,14 +142,14 @@ pub fn overlay_of(context: BorrowedFd<'_>, lower: &[PathBuf], writable: Option<(
     match fsconfig_create(context) {
         Ok(()) => {}
         // Before Linux 6.5 every option is taken at first, and what is not understood is told only here.
-        Err(rustix::io::Errno::INVAL) => return overlay_by_list(lower, writable),
+        Err(rustix::io::Errno::INVAL) => return overlay_by_list(lower, writable, label),
         Err(error) => return Err(error.into()),
     }
     Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, Attributes::empty())?)
 }
 
 /// The same through mount(2), mounted in a private place and taken from there. Needs a mount namespace of its own.
-fn overlay_by_list(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Result<OwnedFd> {
+fn overlay_by_list(lower: &[PathBuf], writable: Option<(&Path, &Path)>, label: Option<&str>) -> io::Result<OwnedFd> {
     // Names under /proc keep any number of layers below the one page that mount(2) takes.
     let mut open = Vec::new();
     let mut short = |path: &Path| -> io::Result<i32> {
@@ -141,6 +165,9 @@ fn overlay_by_list(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::R
     }
     let Some((upper, work)) = writable else {
         let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        if let Some(label) = label {
+            fsconfig_set_string(context.as_fd(), LABEL, label)?;
+        }
         // One value holds some fifteen of them.
         fsconfig_set_string(context.as_fd(), "lowerdir", options.trim_start_matches("lowerdir="))?;
         fsconfig_create(context.as_fd())?;
@@ -148,6 +175,10 @@ fn overlay_by_list(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::R
     };
     let _ = write!(options, ",upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}", short(upper)?, short(work)?);
     options.push_str(",index=off");
+    if let Some(label) = label {
+        // There are commas in it.
+        let _ = write!(options, ",{LABEL}=\"{label}\"");
+    }
     // Over the work directory's parent entry: nobody looks there, and it is hidden only in this namespace.
     let options = std::ffi::CString::new(options)?;
     rustix::mount::mount("overlay", work, "overlay", MountFlags::empty(), Some(options.as_c_str()))?;

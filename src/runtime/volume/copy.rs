@@ -83,8 +83,8 @@ fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     };
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        // What overlayfs notes about a file is no part of it.
-        if name.starts_with(b"trusted.overlay.") {
+        // What overlayfs notes about a file is no part of it, nor is the label that the host's policy gives it.
+        if name.starts_with(b"trusted.overlay.") || name == b"security.selinux" {
             continue;
         }
         let mut value = vec![0_u8; 65536];

@@ -172,6 +172,11 @@ pub fn prepare(rt: &Runtime, name: &str) -> Result<PathBuf, VolumeError> {
     }
 }
 
+/// Says whether what a volume holds lies in the volume's own folder, on no device and in no folder of the host's.
+pub fn is_folder(rt: &Runtime, name: &str) -> bool {
+    find(rt, name).is_ok_and(|found| found.is_some_and(|volume| volume.options.is_empty()))
+}
+
 fn mounted(rt: &Runtime, volume: &VolumeRecord) -> Result<PathBuf, VolumeError> {
     let data = rt.layout.volume_data(&volume.name);
     match backing(volume)? {

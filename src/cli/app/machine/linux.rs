@@ -35,6 +35,7 @@ pub(crate) fn embedded(settings: &Settings, environment: &Environment) -> Result
     let surroundings = surroundings::read(environment, docker_folder(environment).as_deref())?;
     let options = EmbeddedOptions {
         no_bootstrap: settings.no_bootstrap,
+        labelled: environment.is_on("MOTET_SELINUX"),
         registry: registries(environment),
         host_ca: surroundings.host_ca,
         proxies: surroundings.proxies,

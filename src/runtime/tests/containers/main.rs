@@ -353,8 +353,13 @@ fn names_are_given_once_and_changed(scratch: &Scratch) {
 
 fn a_failed_create_leaves_nothing(scratch: &Scratch) {
     let anonymous = MountSourceRequest::Anonymous { name: None };
-    let missing =
-        MountSourceRequest::Bind { path: "/nonexistent/x".into(), create: false, propagation: None, recursive: true };
+    let missing = MountSourceRequest::Bind {
+        path: "/nonexistent/x".into(),
+        create: false,
+        propagation: None,
+        recursive: true,
+        relabel: None,
+    };
     let mounts = [(anonymous, "/a"), (missing, "/b")];
     let request = ContainerRequest {
         mounts: mounts

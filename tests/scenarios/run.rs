@@ -83,8 +83,45 @@ fn signals_reach_the_program() {
     assert_eq!(crate::support::host::finish(child, "run").code, 7);
 }
 
+#[test]
+fn what_a_killed_run_with_rm_leaves_goes_when_its_program_ends() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with("orphaned", "services: { web: { image: 'stand-in:1' } }");
+    let by_file = ["run", "--rm", "-T", "--name", "orphaned-one", "web", "sleep", "1000"];
+    let by_flags = ["container", "run", "--rm", "--name", "orphaned-one", "stand-in:1", "sleep", "1000"];
+    for args in [&by_file[..], &by_flags] {
+        let mut child = host.spawn(args);
+        let state = || host.motet(&["container", "inspect", "-f", "{{.State.Status}}", "orphaned-one"]);
+        until("it runs", || state().stdout == "running\n");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        host.motet(&["container", "kill", "orphaned-one"]).success();
+        until("it is gone", || state().code != 0);
+    }
+    assert!(host.ps().is_empty());
+}
+
+#[test]
+fn a_short_run_with_rm_has_its_code_and_all_of_its_output() {
+    if lacks_root() {
+        return;
+    }
+    let host = Host::with("short", "services: { web: { image: 'stand-in:1' } }");
+    let wanted: String = (1..=5000).map(|number| format!("{number}\n")).collect();
+    for code in 0..20 {
+        let outcome = host.motet(&["run", "--rm", "-T", "web", "sh", "-c", &format!("seq 1 5000; exit {code}")]);
+        assert_eq!(outcome.code, code, "{}", outcome.stderr);
+        assert!(outcome.stdout == wanted, "{} bytes", outcome.stdout.len());
+    }
+    assert!(host.ps().is_empty());
+}
+
 engines! {
     both: [
+        what_a_killed_run_with_rm_leaves_goes_when_its_program_ends,
+        a_short_run_with_rm_has_its_code_and_all_of_its_output,
         run_passes_streams_code_and_variables_and_starts_what_the_service_needs,
         run_reads_what_is_piped_in,
         a_detached_run_is_a_one_off_with_a_name_and_labels_and_without_the_services_ports,

@@ -100,8 +100,10 @@ pub(crate) async fn stay(engine: &Arc<dyn Engine>, id: &ContainerId, how: &Foreg
     loop {
         tokio::select! {
             end = &mut joined.0, if is_attached => {
-                if attached(end)? == AttachEnd::Detached {
-                    return Ok(Ended::Detached);
+                match attached(end)? {
+                    AttachEnd::Detached => return Ok(Ended::Detached),
+                    // A container that removes itself may be gone before its state could be read.
+                    AttachEnd::Ended { exit_code } => code = code.or(exit_code),
                 }
                 is_attached = false;
             }

@@ -199,7 +199,7 @@ fn options(args: &Args, app: &App, project: &Project, tty: bool, stdin: bool) ->
         use_aliases: args.use_aliases,
         tty,
         stdin_open: stdin,
-        auto_remove: args.rm && args.detach,
+        auto_remove: args.rm,
         up: UpOptions {
             no_deps: args.no_deps,
             build: if args.build { BuildChoice::Always } else { BuildChoice::IfMissing },

@@ -105,7 +105,7 @@ pub(crate) async fn attach(client: &Client, id: &str, io: AttachIo) -> Result<At
         {
             Ok(AttachEnd::Detached)
         }
-        Ok(_) | Err(_) => Ok(AttachEnd::Ended),
+        Ok(_) | Err(_) => Ok(AttachEnd::Ended { exit_code: None }),
     }
 }
 

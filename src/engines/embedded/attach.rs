@@ -8,7 +8,7 @@ use std::thread;
 use orchestrator::engine::attach::{AttachEnd, AttachIo};
 use orchestrator::engine::error::EngineError;
 use runtime::Runtime;
-use runtime::container::attach::{self, Typist};
+use runtime::container::attach::{self, StreamsEnd, Typist};
 use rustix::event::{PollFd, PollFlags};
 use tokio::sync::oneshot;
 
@@ -48,7 +48,7 @@ pub(crate) async fn attach(rt: &Runtime, name: String, io: AttachIo) -> Result<A
     let waiting = stopped.try_clone().map_err(|error| failed(&error))?;
     let error = failed.clone();
     let joined = engine::blocking(rt, move |_| attaching.join(waiting.as_fd()).map_err(|cause| error(&cause))).await?;
-    let Some(attached) = joined else { return Ok(AttachEnd::Ended) };
+    let Some(attached) = joined else { return Ok(AttachEnd::Ended { exit_code: None }) };
     let mut typist = attached.typist().map_err(|error| failed(&error))?;
     guard.typist = Some(typist.another().map_err(|error| failed(&error))?);
     let mut size = io.size;
@@ -72,7 +72,8 @@ pub(crate) async fn attach(rt: &Runtime, name: String, io: AttachIo) -> Result<A
         tokio::select! {
             result = &mut end => {
                 return match result {
-                    Ok(Ok(_)) => Ok(AttachEnd::Ended),
+                    Ok(Ok(StreamsEnd::Told { exit_code })) => Ok(AttachEnd::Ended { exit_code }),
+                    Ok(Ok(StreamsEnd::LetGo)) => Ok(AttachEnd::Ended { exit_code: None }),
                     Ok(Err(error)) => Err(failed(&error)),
                     Err(_) => Err(errors::broken("a thread has ended early")),
                 };

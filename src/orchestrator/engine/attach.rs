@@ -28,6 +28,9 @@ pub struct AttachIo {
 pub enum AttachEnd {
     /// The keys were typed; the container goes on.
     Detached,
-    /// The container's streams ended; its state tells the code.
-    Ended,
+    /// The container's streams ended.
+    Ended {
+        /// The program's exit code; `None`: the container's state tells it.
+        exit_code: Option<i32>,
+    },
 }

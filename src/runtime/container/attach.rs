@@ -95,6 +95,18 @@ impl Attaching {
     }
 }
 
+/// How the streams of one who is attached end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamsEnd {
+    /// They are the program's no more.
+    Told {
+        /// How that ended; `None`: it may begin anew.
+        exit_code: Option<i32>,
+    },
+    /// We have been let go of, for example by a keeper that was killed.
+    LetGo,
+}
+
 /// Joined to the streams.
 #[derive(Debug)]
 pub struct Attached {
@@ -110,9 +122,8 @@ impl Attached {
         Ok(Typist { stream: self.stream.try_clone()? })
     }
 
-    /// Writes what the program has written, if that is wanted, and what it writes, until its streams end; says whether
-    /// that was told: otherwise we have been let go of.
-    pub fn copy_out(mut self, stdout: &mut File, stderr: &mut File) -> io::Result<bool> {
+    /// Writes what the program has written, if that is wanted, and what it writes, until its streams end.
+    pub fn copy_out(mut self, stdout: &mut File, stderr: &mut File) -> io::Result<StreamsEnd> {
         let mut block = vec![0; 64 * 1024];
         loop {
             let length = match self.stream.read(&mut block) {
@@ -122,7 +133,7 @@ impl Attached {
                 Err(error) => return Err(error),
             };
             if length == 0 {
-                return Ok(false);
+                return Ok(StreamsEnd::LetGo);
             }
             self.frames.push(&block[..length]);
             while let Some((kind, payload)) = self.frames.next_frame()? {
@@ -135,7 +146,10 @@ impl Attached {
                     }
                     joint::STDOUT => stdout.write_all(&payload)?,
                     joint::STDERR => stderr.write_all(&payload)?,
-                    joint::END => return Ok(true),
+                    joint::END => {
+                        let exit_code = payload.try_into().ok().map(i32::from_le_bytes);
+                        return Ok(StreamsEnd::Told { exit_code });
+                    }
                     // Of a later version.
                     _ => {}
                 }

@@ -47,7 +47,11 @@ pub fn list(rt: &Runtime) -> Result<Vec<Container>, FindError> {
             continue;
         }
         // One that is removed this very moment is not there any more.
-        containers.extend(read(rt, &id)?);
+        let Some(container) = read(rt, &id)? else { continue };
+        if container.record.auto_remove && container.status.status.is_over() && repair::remove_ended(rt, &id) {
+            continue;
+        }
+        containers.push(container);
     }
     containers
         .sort_by(|a: &Container, b| (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id)));

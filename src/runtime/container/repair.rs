@@ -1,10 +1,12 @@
 //! Mends what a killed keeper, a killed command or a reboot has left behind.
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use crate::Runtime;
 use crate::cgroup::group::Group;
-use crate::container::{names, remove, start};
+use crate::container::remove::{self, RemoveRequest};
+use crate::container::{names, start};
 use crate::keeper::ready::Ready;
 use crate::keeper::spec;
 use crate::network::{self, ports};
@@ -122,6 +124,23 @@ pub fn clear_away(rt: &Runtime, id: &str) {
         tracing::warn!(error = &error as &dyn Error, "cannot detach");
     }
     let _ = std::fs::remove_dir_all(rt.layout.bundle(id).run);
+}
+
+/// Removes a container that was to be removed at its end, where all that would have done it were killed, or the machine
+/// went down; `false`: somebody is at work on it.
+pub fn remove_ended(rt: &Runtime, id: &str) -> bool {
+    let bundle = rt.layout.bundle(id);
+    let is_taken = |lock: PathBuf| !matches!(record::try_lock(&lock), Ok(Some(_)));
+    if is_taken(bundle.act_lock()) || is_taken(bundle.lock()) {
+        return false;
+    }
+    match remove::remove(rt, id, RemoveRequest { force: false, volumes: true }) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn Error, "cannot remove a container that has ended");
+            !bundle.lib.is_dir()
+        }
+    }
 }
 
 /// Clears away an unfinished bundle that nobody is at work on any more.

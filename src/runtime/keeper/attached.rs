@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::keeper::control::{self, Client};
 use crate::keeper::joint::{self, Joined, Joint};
 use crate::keeper::log::Stream;
+use crate::keeper::machine::Phase;
 use crate::keeper::run::Keeper;
 
 /// One who waited for the start tells the size of the window at once; longer is not waited for it.
@@ -94,10 +95,15 @@ impl Keeper<'_> {
         }
     }
 
-    /// Tells all who are attached that the streams have ended.
+    /// Tells all who are attached that the streams have ended, and how: a container that removes itself may be gone before
+    /// they could read it.
     pub(super) fn end_joints(&mut self) {
+        let exit_code = match self.machine.phase() {
+            Phase::Ended { exit_code, .. } => Some(exit_code),
+            Phase::Starting | Phase::Running { .. } | Phase::Waiting { .. } => None,
+        };
         for joint in self.joints.drain(..) {
-            joint.end();
+            joint.end(exit_code);
         }
     }
 }

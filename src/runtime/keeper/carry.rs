@@ -274,7 +274,7 @@ impl Keeper<'_> {
     }
 
     pub(super) fn write_status(&self, status: Status) {
-        let is_over = matches!(status, Status::Exited { .. } | Status::Dead { .. });
+        let is_over = status.is_over();
         let record = StatusRecord {
             version: VERSION,
             status,

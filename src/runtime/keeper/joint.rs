@@ -18,7 +18,7 @@ pub const STDOUT: u8 = b'o';
 pub const STDERR: u8 = b'e';
 /// To the one attached: a [`Joined`], first of all.
 pub const JOINED: u8 = b'j';
-/// To the one attached: the streams have ended.
+/// To the one attached: the streams have ended. With the program's exit code, four bytes, where that has ended for good.
 pub const END: u8 = b'x';
 /// From there: what was typed.
 pub const INPUT: u8 = b'i';
@@ -176,9 +176,11 @@ impl Joint {
         }
     }
 
-    /// Tells the end, and sees to it that all has been sent, if that does not take for ever.
-    pub fn end(mut self) {
-        frame(END, &[], &mut self.waiting);
+    /// Tells the end, with the exit code of a program that has ended for good, and sees to it that all has been sent, if
+    /// that does not take for ever.
+    pub fn end(mut self, exit_code: Option<i32>) {
+        let code = exit_code.map(i32::to_le_bytes);
+        frame(END, code.as_ref().map_or(&[], |code| code.as_slice()), &mut self.waiting);
         let is_blocking =
             self.stream.set_nonblocking(false).and_then(|()| self.stream.set_write_timeout(Some(PATIENCE)));
         if is_blocking.is_ok() && !self.is_gone {
@@ -236,7 +238,7 @@ mod tests {
                 }
             }
         });
-        joint.end();
+        joint.end(Some(3));
         assert_eq!(reading.join().unwrap(), sent);
     }
 }

@@ -16,7 +16,9 @@ use crate::keeper::run::{self, Keeper, Served};
 use crate::keeper::stdio::Streams;
 use crate::keeper::store::Note;
 use crate::sandbox::launch::Born;
+use crate::state::container::ContainerRecord;
 use crate::state::process::ProcessId;
+use crate::state::record;
 use crate::sys::process::clone;
 use crate::sys::termination::Termination;
 
@@ -119,11 +121,16 @@ impl Work<'_> {
                 tracing::error!("{failure}");
                 let code = failure.exit_code;
                 tell(Ready::Failed(failure));
-                return code;
+                return if beginning == Beginning::Start && self.removes_itself() { guard::REMOVE } else { code };
             }
         };
         tell(Ready::Running);
         self.serve(&mut keeper)
+    }
+
+    fn removes_itself(self) -> bool {
+        let record = record::read::<ContainerRecord>(&self.rt.layout.bundle(self.id).record());
+        record.is_ok_and(|record| record.is_some_and(|record| record.auto_remove))
     }
 
     /// Serves the container to its end, or, where the guard has been killed, becomes that; returns the exit code.

@@ -433,6 +433,14 @@ impl Status {
             Self::Created | Self::Exited { .. } | Self::Dead { .. } => false,
         }
     }
+
+    /// Says whether its program has ended for good.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Exited { .. } | Self::Dead { .. } => true,
+            Self::Created | Self::Running { .. } | Self::Paused { .. } | Self::Restarting { .. } => false,
+        }
+    }
 }
 
 /// Verdict of a health check.

@@ -5,23 +5,28 @@ use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::thread::JoinHandle;
 
-use runtime::container::attach::{self, Typist};
+use runtime::container::attach::{self, StreamsEnd, Typist};
 use runtime::container::request::ContainerRequest;
 use runtime::container::{list, restart, start, stop};
-use runtime::state::container::Status;
+use runtime::state::container::{Status, StatusRecord};
 
 use crate::scratch::Scratch;
 
 struct Person {
     typist: Typist,
-    output: JoinHandle<(bool, Vec<u8>)>,
+    output: JoinHandle<(StreamsEnd, Vec<u8>)>,
 }
 
 impl Person {
     fn end(self) -> String {
-        let (is_ended, output) = self.output.join().unwrap();
-        assert!(is_ended);
-        String::from_utf8(output).unwrap()
+        self.ends_with().0
+    }
+
+    /// What it wrote, and the program's exit code as it was told.
+    fn ends_with(self) -> (String, Option<i32>) {
+        let (end, output) = self.output.join().unwrap();
+        let StreamsEnd::Told { exit_code } = end else { panic!("let go of") };
+        (String::from_utf8(output).unwrap(), exit_code)
     }
 }
 
@@ -41,8 +46,8 @@ fn people(scratch: &Scratch, id: &str, replay: bool, count: usize, start: impl F
                 bytes
             });
             let write = File::from(std::os::fd::OwnedFd::from(write));
-            let is_ended = attached.copy_out(&mut write.try_clone().unwrap(), &mut { write }).unwrap();
-            (is_ended, reading.join().unwrap())
+            let end = attached.copy_out(&mut write.try_clone().unwrap(), &mut { write }).unwrap();
+            (end, reading.join().unwrap())
         });
         Person { typist, output }
     };
@@ -118,13 +123,30 @@ pub fn a_terminal_has_the_window_s_size_and_input(scratch: &Scratch) {
 
 pub fn a_container_removes_itself(scratch: &Scratch) {
     let id = scratch.create_with(ContainerRequest { auto_remove: true, ..scratch.shell("gone", "echo bye; exit 3") });
-    let (told, changes) = std::sync::mpsc::channel();
-    let _subscription =
-        runtime::container::watch::containers(&scratch.rt, move || told.send(()).unwrap_or(())).unwrap();
     let person = people(scratch, &id, false, 1, || start::start(&scratch.rt, &id).unwrap()).pop().unwrap();
-    assert_eq!(person.end(), "bye\n");
-    while list::find(&scratch.rt, &id).is_ok() {
-        changes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-    }
+    assert_eq!(person.ends_with(), ("bye\n".to_owned(), Some(3)));
+    scratch.until_gone(&id);
+    assert!(!scratch.group_exists(&id));
+}
+
+pub fn a_container_that_removes_itself_goes_with_a_failed_start_and_after_a_power_cut(scratch: &Scratch) {
+    let id = scratch.create_with(ContainerRequest {
+        auto_remove: true,
+        command: Some(vec!["/no/such/program".into()]),
+        ..scratch.request("unstarted")
+    });
+    start::start(&scratch.rt, &id).unwrap_err();
+    scratch.until_gone(&id);
+    let id = scratch.create_with(ContainerRequest { auto_remove: true, ..scratch.shell("cut", "sleep 1000") });
+    start::start(&scratch.rt, &id).unwrap();
+    let status = scratch.status(&id);
+    let Status::Running { init, .. } = status.status else { panic!("{status:?}") };
+    scratch.power_cut(status.keeper.unwrap(), init);
+    // As another boot has left it.
+    let path = scratch.rt.layout.bundle(&id).status();
+    let status = StatusRecord { boot: "an earlier one".into(), ..status };
+    std::fs::write(path, serde_json::to_vec(&status).unwrap()).unwrap();
+    assert!(list::list(&scratch.rt).unwrap().iter().all(|container| container.record.id != id));
+    assert!(list::find(&scratch.rt, &id).is_err());
     assert!(!scratch.group_exists(&id));
 }

@@ -72,6 +72,10 @@ const TESTS: &[Test] = &[
     ("what_was_written_before_is_replayed_once", attached::what_was_written_before_is_replayed_once),
     ("a_terminal_has_the_window_s_size_and_input", attached::a_terminal_has_the_window_s_size_and_input),
     ("a_container_removes_itself", attached::a_container_removes_itself),
+    (
+        "a_container_that_removes_itself_goes_with_a_failed_start_and_after_a_power_cut",
+        attached::a_container_that_removes_itself_goes_with_a_failed_start_and_after_a_power_cut,
+    ),
     ("a_removal_waits_for_another_one", acts::a_removal_waits_for_another_one),
     ("files_go_in_and_out_running_or_not", files::files_go_in_and_out_running_or_not),
     ("no_link_of_a_container_leads_out", files::no_link_of_a_container_leads_out),

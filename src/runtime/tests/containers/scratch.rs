@@ -87,6 +87,15 @@ impl Scratch {
         self.until(id, |status| matches!(status.status, Status::Exited { .. })).status
     }
 
+    /// Waits until the container is not there any more.
+    pub fn until_gone(&self, id: &str) {
+        let (told, changes) = mpsc::channel();
+        let _subscription = watch::containers(&self.rt, move || told.send(()).unwrap_or(())).unwrap();
+        while list::find(&self.rt, id).is_ok() {
+            changes.recv_timeout(LIMIT).unwrap();
+        }
+    }
+
     pub fn lines(&self, id: &str) -> Vec<String> {
         let mut lines = Vec::new();
         LogReader::open(&self.rt.layout.bundle(id).log(), &LogQuery::default())

@@ -252,6 +252,10 @@ fn codes_and_words_are_those_that_scripts_know() {
         ("run -it --rm stand-in:1 true", 1),
         ("stop nosuch", 1),
         ("search x", 1),
+        ("rmi nosuch", 1),
+        ("rmi -f nosuch", 0),
+        ("create --link nosuch:db stand-in:1", 1),
+        ("run --link nosuch:db stand-in:1", 125),
         ("run --rm --restart always stand-in:1 true", 125),
         ("run --rm --cidfile compose.yaml stand-in:1 true", 125),
     ] {
@@ -264,6 +268,14 @@ fn codes_and_words_are_those_that_scripts_know() {
     docker(&host, &["rename", "coded", "coded"]).failure().names(&["coded"]);
     let env = docker(&host, &["inspect", "-f", "{{json .Config.Env}}", "coded"]).success().stdout;
     assert!(env.starts_with("[\"A=b\",\"PATH=") && !env.contains("HOSTNAME"), "{env}");
+    let sized = docker(&host, &["inspect", "-s", "-f", "{{.SizeRw}} {{.SizeRootFs}}", "coded"]).success().stdout;
+    let sizes: Vec<u64> = sized.split_whitespace().map(|size| size.parse().unwrap()).collect();
+    assert!(sizes[0] < sizes[1] && sizes[1] > 100_000, "{sizes:?}");
+    docker(&host, &["rmi", "-f", "nosuch"]).success().names(&["nosuch"]);
+    docker(&host, &["create", "--link", "nosuch:db", "stand-in:1"]).failure().names(&["nosuch"]);
+    let archive = crate::support::image::stand_in();
+    let loaded = docker(&host, &["load", "-q", "-i", archive.to_str().unwrap()]).success().stdout;
+    assert_eq!(loaded, "Loaded image: stand-in:1\n");
     docker(&host, &["rm", "coded"]).success();
 }
 

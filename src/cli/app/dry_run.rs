@@ -17,6 +17,7 @@ use orchestrator::engine::network::{NetworkSpec, NetworkSummary};
 use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use orchestrator::engine::update::ContainerUpdate;
+use orchestrator::engine::usage::ContainerSize;
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use orchestrator::event::ProgressSink;
 use serde_json::Value;
@@ -110,6 +111,10 @@ impl Engine for DryRun {
 
     async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
         self.0.describe_container(id).await
+    }
+
+    async fn measure_container(&self, id: &str) -> Result<ContainerSize, EngineError> {
+        self.0.measure_container(id).await
     }
 
     async fn describe_network(&self, name: &str) -> Result<Value, EngineError> {

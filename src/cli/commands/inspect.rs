@@ -8,7 +8,7 @@ use orchestrator::engine::error::{EngineError, ErrorKind};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::commands::container::look::describe;
+use crate::commands::container::look::{describe, described};
 use crate::error::CommandError;
 use crate::print::template::Format;
 
@@ -23,8 +23,8 @@ pub(crate) struct Args {
     #[arg(long = "type", value_enum, value_name = "KIND")]
     kind: Option<Thing>,
 
-    // The size of what a container has written is not counted ahead.
-    #[arg(short, long, hide = true)]
+    /// Count what the files of containers take, too
+    #[arg(short, long)]
     size: bool,
 
     /// Names or ids
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     let kinds = args.kind.map_or_else(|| Thing::value_variants().to_vec(), |kind| vec![kind]);
     let (mut found, mut failure) = (Vec::new(), None);
     for name in &args.names {
-        match find(&engine, &kinds, name).await {
+        match find(&engine, &kinds, name, args.size).await {
             Ok(described) => found.push(described),
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -54,10 +54,10 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-async fn find(engine: &Arc<dyn Engine>, kinds: &[Thing], name: &str) -> Result<Value, EngineError> {
+async fn find(engine: &Arc<dyn Engine>, kinds: &[Thing], name: &str, size: bool) -> Result<Value, EngineError> {
     for kind in kinds {
         let described = match kind {
-            Thing::Container => engine.describe_container(name).await,
+            Thing::Container => described(engine, name, size).await,
             Thing::Image => engine.describe_image(name).await,
             Thing::Volume => engine.describe_volume(name).await,
             Thing::Network => engine.describe_network(name).await,

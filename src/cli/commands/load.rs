@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
 
-    /// Print nothing but errors
+    /// No progress
     #[arg(short, long)]
     quiet: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
             })
         })
         .await?;
-    for image in images.iter().filter(|_| !args.quiet) {
+    for image in &images {
         // The words that scripts read from `docker load`.
         if image.references.is_empty() {
             app.printer.data(&format!("Loaded image ID: {}", image.id));

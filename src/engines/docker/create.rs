@@ -137,6 +137,23 @@ fn networks(mode: &NetworkMode, needs: &Needs) -> Result<(Option<NetworkingConfi
     Ok((Some(NetworkingConfig { endpoints_config: Some(told) }), connects))
 }
 
+/// The engine's own network.
+const BRIDGE: &str = "bridge";
+
+fn links(endpoint: &Endpoint) -> Vec<String> {
+    endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect()
+}
+
+/// Returns the links that are the container's, whatever its network.
+pub(crate) fn own_links(mode: &NetworkMode) -> Vec<String> {
+    match mode {
+        NetworkMode::Networks(endpoints) => {
+            endpoints.iter().filter(|endpoint| endpoint.network == BRIDGE).flat_map(links).collect()
+        }
+        NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => Vec::new(),
+    }
+}
+
 /// Makes a place on a network.
 pub(crate) fn endpoint(endpoint: &Endpoint, needs: &Needs) -> Result<EndpointSettings, Fault> {
     let mut options: HashMap<String, String> = endpoint.driver_opts.clone().into_iter().collect();
@@ -152,11 +169,14 @@ pub(crate) fn endpoint(endpoint: &Endpoint, needs: &Needs) -> Result<EndpointSet
         ipv6_address: endpoint.ipv6_address.clone(),
         link_local_ips: some(endpoint.link_local_ips.clone()),
     };
-    // The engine's own network knows no names, and refuses to start who wants one.
-    let aliases = if endpoint.network == "bridge" { Vec::new() } else { endpoint.aliases.clone() };
+    // The engine's own network knows no names, and refuses to start who wants one. Links on it are the container's.
+    let (aliases, links) = match endpoint.network == BRIDGE {
+        true => (Vec::new(), Vec::new()),
+        false => (endpoint.aliases.clone(), links(endpoint)),
+    };
     Ok(EndpointSettings {
         aliases: some(aliases),
-        links: some(endpoint.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect()),
+        links: some(links),
         ipam_config: some(addresses),
         mac_address: endpoint.mac_address.clone(),
         driver_opts: some(options),

@@ -23,7 +23,7 @@ use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use orchestrator::engine::update::ContainerUpdate;
-use orchestrator::engine::usage::DiskUsage;
+use orchestrator::engine::usage::{ContainerSize, DiskUsage};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -237,6 +237,10 @@ impl Engine for Docker {
     async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
         let failed = |fault: Fault| fault.at("look at", container_name(id));
         self.client.get(&format!("/containers/{}/json", escape(id))).await.map_err(failed)
+    }
+
+    async fn measure_container(&self, id: &str) -> Result<ContainerSize, EngineError> {
+        usage::container(&self.client, id).await.map_err(|fault| fault.at("look at", container_name(id)))
     }
 
     async fn occurrences(&self, query: OccurrenceQuery) -> Result<mpsc::Receiver<Occurrence>, EngineError> {

@@ -14,7 +14,7 @@ use orchestrator::engine::container::{
 use orchestrator::engine::update::ContainerUpdate;
 use serde_json::Value;
 
-use crate::docker::create::{Needs, some};
+use crate::docker::create::{Needs, own_links, some};
 use crate::docker::fault::{Fault, Version};
 
 fn signed(number: u64) -> i64 {
@@ -58,6 +58,7 @@ pub(crate) fn host_config(spec: &ContainerSpec, needs: &Needs) -> Result<HostCon
         ulimits: some(spec.ulimits.iter().map(|(name, (soft, hard))| ulimit(name, *soft, *hard)).collect()),
         device_cgroup_rules: some(spec.device_cgroup_rules.clone()),
         log_config: log(spec),
+        links: some(own_links(&spec.network)),
         ..HostConfig::default()
     };
     devices(spec, &mut config);

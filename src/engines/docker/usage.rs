@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator::engine::usage::{CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
+use orchestrator::engine::usage::{CacheUsage, ContainerSize, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
 use serde_json::Value;
 
 use crate::docker::acts;
-use crate::docker::client::Client;
+use crate::docker::client::{Client, escape};
 use crate::docker::fault::Fault;
 use crate::docker::summary;
 use crate::moment;
@@ -22,6 +22,12 @@ pub(crate) async fn disk_usage(client: &Client) -> Result<DiskUsage, Fault> {
         .map(|container| ContainerUsage { size: written.get(container.id.0.as_str()).copied().unwrap_or(0), container })
         .collect();
     Ok(told(&found, containers))
+}
+
+/// Counts what a container's files take.
+pub(crate) async fn container(client: &Client, id: &str) -> Result<ContainerSize, Fault> {
+    let found = client.get(&format!("/containers/{}/json?size=1", escape(id))).await?;
+    Ok(ContainerSize { written: number(&found["SizeRw"]), whole: number(&found["SizeRootFs"]) })
 }
 
 fn told(found: &Value, containers: Vec<ContainerUsage>) -> DiskUsage {

@@ -20,7 +20,7 @@ use orchestrator::engine::occurrence::{Occurrence, OccurrenceQuery};
 use orchestrator::engine::progress::ProgressSink;
 use orchestrator::engine::statistics::{ProcessTable, Statistics};
 use orchestrator::engine::update::ContainerUpdate;
-use orchestrator::engine::usage::{CacheEntry, CachePrune, DiskUsage};
+use orchestrator::engine::usage::{CacheEntry, CachePrune, ContainerSize, DiskUsage};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use runtime::Runtime;
 use runtime::container::list::Container;
@@ -154,6 +154,7 @@ impl Engine for Embedded {
         blocking(&self.rt, move |rt| {
             if on_bridge {
                 predefined::ensure_bridge(rt)?;
+                predefined::must_have_links(rt, &request)?;
             }
             images::must_be_for(rt, &request.image, platform.as_deref())?;
             surroundings::of_container(rt, &options, &mut request);
@@ -272,6 +273,11 @@ impl Engine for Embedded {
     async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
         let id = id.to_owned();
         blocking(&self.rt, move |rt| describe::container(rt, &id, &networks(rt, &[])?)).await
+    }
+
+    async fn measure_container(&self, id: &str) -> Result<ContainerSize, EngineError> {
+        let id = id.to_owned();
+        blocking(&self.rt, move |rt| usage::container(rt, &id)).await
     }
 
     async fn describe_network(&self, name: &str) -> Result<Value, EngineError> {

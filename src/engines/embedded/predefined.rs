@@ -9,6 +9,8 @@ use std::time::UNIX_EPOCH;
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::network::NetworkSummary;
 use runtime::Runtime;
+use runtime::container::list;
+use runtime::container::request::ContainerRequest;
 use runtime::image::digest::Digest;
 use runtime::network::{self, NetworkError, NetworkRequest};
 use runtime::state::container::NetworkModeRecord;
@@ -47,6 +49,20 @@ pub(crate) fn ensure_bridge(rt: &Runtime) -> Result<(), EngineError> {
         Ok(_) | Err(NetworkError::NameTaken { .. }) => Ok(()),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Sees to it that what a container on `bridge` is linked to is there; as in Docker it may come later on other networks.
+pub(crate) fn must_have_links(rt: &Runtime, request: &ContainerRequest) -> Result<(), EngineError> {
+    for (target, _) in &request.links {
+        if let Err(error) = list::find_id(rt, target) {
+            let resource = errors::container(&request.name);
+            let message = format!("cannot link {resource} to `{target}`: {error}");
+            // That the image is missing must not be read from it.
+            return Err(EngineError::new(ErrorKind::Failed, resource, message)
+                .hint("start that one first, or put both on a network of their own"));
+        }
+    }
+    Ok(())
 }
 
 /// Takes the link of `bridge` away if no container is on it.

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use orchestrator::engine::error::EngineError;
 use orchestrator::engine::image::ImageSummary;
-use orchestrator::engine::usage::{CacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
+use orchestrator::engine::usage::{CacheUsage, ContainerSize, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
 use runtime::Runtime;
 use runtime::bootstrap::downloads;
+use runtime::container::list;
 use runtime::image::digest::Digest;
 use runtime::image::{layers, packed, store};
 use runtime::volume;
@@ -36,7 +37,7 @@ pub(crate) fn disk_usage(rt: &Runtime) -> Result<DiskUsage, EngineError> {
         }
     };
     let volumes = volume::list(rt).map_err(|error| errors::volume("*", "list", &error))?;
-    let container_usage = |container: &runtime::container::list::Container| ContainerUsage {
+    let container_usage = |container: &list::Container| ContainerUsage {
         size: taken(&rt.layout.bundle(&container.record.id).upper()),
         container: summary::container(container, &networks),
     };
@@ -54,6 +55,15 @@ pub(crate) fn disk_usage(rt: &Runtime) -> Result<DiskUsage, EngineError> {
         cache: cache(rt, &users)?,
         containers: containers_of,
     })
+}
+
+/// Counts what a container's files take.
+pub(crate) fn container(rt: &Runtime, id: &str) -> Result<ContainerSize, EngineError> {
+    let record = list::find(rt, id).map_err(|error| errors::find(id, &error))?.record;
+    let written = taken(&rt.layout.bundle(&record.id).upper());
+    let layers: Vec<Digest> = record.layers.iter().filter_map(|layer| layer.parse().ok()).collect();
+    let unpacked = |layer: &Digest| layers::find(rt, layer).map_or(0, |layer| layer.size);
+    Ok(ContainerSize { written, whole: written + layers::once(&layers).iter().map(unpacked).sum::<u64>() })
 }
 
 /// Bytes of a layer's files, and of its archive where that is kept.

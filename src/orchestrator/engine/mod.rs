@@ -36,7 +36,7 @@ use progress::ProgressSink;
 use serde_json::Value;
 use statistics::{ProcessTable, Statistics};
 use update::ContainerUpdate;
-use usage::{CacheEntry, CachePrune, DiskUsage};
+use usage::{CacheEntry, CachePrune, ContainerSize, DiskUsage};
 use volume::{VolumeSpec, VolumeSummary};
 
 /// What an engine says of an act that it has not.
@@ -198,6 +198,11 @@ pub trait Engine: Send + Sync {
     /// Returns all that the engine knows of it, in the Docker API's words (`GET /containers/ID/json`).
     async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
         lacks(self, id, "describe containers")
+    }
+
+    /// Counts what its files take.
+    async fn measure_container(&self, id: &str) -> Result<ContainerSize, EngineError> {
+        lacks(self, id, "measure containers")
     }
 
     /// Sends what happens to containers, networks, volumes and images until `until` or the receiver is dropped.

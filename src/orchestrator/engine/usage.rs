@@ -89,3 +89,12 @@ pub struct CacheUsage {
     /// When it was used last.
     pub used: Option<SystemTime>,
 }
+
+/// What a container's files take, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContainerSize {
+    /// Those that it has written.
+    pub written: u64,
+    /// With those of its image.
+    pub whole: u64,
+}

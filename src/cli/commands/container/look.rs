@@ -1,10 +1,13 @@
 //! What looks at single containers, and takes files in and out of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use orchestrator::engine::Engine;
 use orchestrator::engine::archive::ChangeKind;
 use orchestrator::engine::container::ContainerState;
+use orchestrator::engine::error::EngineError;
 use orchestrator::engine::log::LogQuery;
 use orchestrator::event::Attachment;
 use serde_json::Value;
@@ -92,8 +95,8 @@ pub(crate) struct InspectArgs {
     #[arg(short, long, value_name = "FORMAT", value_parser = Format::parse)]
     format: Option<Format>,
 
-    // The size of what a container has written is not counted ahead.
-    #[arg(short, long, hide = true)]
+    /// Count what its files take, too
+    #[arg(short, long)]
     size: bool,
 
     /// Names or ids
@@ -103,7 +106,18 @@ pub(crate) struct InspectArgs {
 
 pub(crate) async fn inspect(args: InspectArgs, app: &App) -> Result<(), CommandError> {
     let engine = app.engine()?;
-    describe_each(app, args.format.as_ref(), &args.names, async |name| engine.describe_container(name).await).await
+    describe_each(app, args.format.as_ref(), &args.names, async |name| described(&engine, name, args.size).await).await
+}
+
+/// Returns all that is known of a container, with what its files take where that is asked for.
+pub(crate) async fn described(engine: &Arc<dyn Engine>, name: &str, size: bool) -> Result<Value, EngineError> {
+    let mut found = engine.describe_container(name).await?;
+    if size {
+        let counted = engine.measure_container(name).await?;
+        found["SizeRw"] = counted.written.into();
+        found["SizeRootFs"] = counted.whole.into();
+    }
+    Ok(found)
 }
 
 /// Prints descriptions as `inspect` does: one array, or a line each of a template.

@@ -1,5 +1,6 @@
 //! `image rm`: names go, and images with their last one.
 
+use orchestrator::engine::error::ErrorKind;
 use orchestrator::engine::image::RemovedImage;
 use orchestrator::event::Failure;
 use orchestrator::operations::OperationError;
@@ -10,7 +11,7 @@ use crate::error::CommandError;
 /// Remove images
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Also what containers use, and images with several names by id
+    /// Also what containers use, and images with several names by id; one that is not there is no failure
     #[arg(short, long)]
     force: bool,
 
@@ -33,6 +34,8 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), CommandError> {
         }
         match engine.untag_image(image, args.force).await {
             Ok(removed) => removed.iter().for_each(|removed| app.printer.data(&line(removed))),
+            // As with docker: what is not there is gone.
+            Err(error) if args.force && error.kind == ErrorKind::NotFound => app.printer.warn(&error.message),
             Err(error) => failures.push(Failure::new(error, None)),
         }
     }

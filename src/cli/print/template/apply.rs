@@ -134,12 +134,27 @@ fn label(row: &Value, key: &str) -> String {
     pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value.to_owned()).unwrap_or_default()
 }
 
+/// Maps whose keys are people's own: one that is not there is no mistake of the template.
+const MAPS: [&str; 10] = [
+    "Annotations",
+    "Attributes",
+    "AuxiliaryAddresses",
+    "Data",
+    "DriverOpts",
+    "Labels",
+    "LogOpts",
+    "Options",
+    "StorageOpt",
+    "Sysctls",
+];
+
 fn field(value: &Value, names: &[String]) -> Result<Value, String> {
     let mut value = value;
-    for name in names {
+    for (index, name) in names.iter().enumerate() {
         value = match value {
             Value::Object(fields) => match fields.get(name) {
                 Some(value) => value,
+                None if index > 0 && MAPS.contains(&names[index - 1].as_str()) => return Ok(Value::Null),
                 None => {
                     let known: Vec<String> = fields.keys().map(|name| format!("`.{name}`")).collect();
                     return Err(format!("there is no field `.{name}`; there are {}", known.join(", ")));

@@ -119,12 +119,15 @@ mod tests {
             "Networks": {"n2": {"IP": "10.0.0.2"}, "n1": {"IP": "10.0.0.1"}},
             "Ports": {"80/tcp": [{"HostPort": "8080"}]},
             "Code": 3,
+            "Config": {"Labels": {"a": "b"}},
         });
         let check = |format: &str, expected: &str| {
             let text = Format::parse(format).unwrap().apply(std::slice::from_ref(&row), None).unwrap();
             assert_eq!(text.unwrap(), format!("{expected}\n"), "{format}");
         };
         check("{{.State.Status}}", "running");
+        check("{{.State.Health}} {{.Config.Labels.a}} {{.Config.Labels.other}}", "<no value> b <no value>");
+        check("{{with .Config.Labels.other}}{{.}}{{else}}none{{end}}", "none");
         check("{{range .Networks}}{{.IP}} {{end}}", "10.0.0.1 10.0.0.2 ");
         check("{{range $k, $v := .Networks}}{{$k}}={{$v.IP}};{{end}}", "n1=10.0.0.1;n2=10.0.0.2;");
         check("{{(index (index .Ports \"80/tcp\") 0).HostPort}}", "8080");

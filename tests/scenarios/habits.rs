@@ -348,8 +348,34 @@ fn what_happens_to_a_container_is_told_in_docker_s_words() {
     docker(&host, &["network", "rm", "told-lan"]).success();
 }
 
+#[test]
+fn a_stop_is_told_with_both_of_its_signals_and_after_its_networks() {
+    if lacks_root() {
+        return;
+    }
+    let host = host("ends");
+    docker(&host, &["network", "create", "ends-lan"]).success();
+    docker(&host, &["run", "-d", "--name", "ends", "--network", "ends-lan", "stand-in:1", "sleep", "1000"]).success();
+    docker(&host, &["stop", "-t", "0", "ends"]).success();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 1;
+    let format = "{{.Type}} {{.Action}} {{.Actor.Attributes.signal}}";
+    let told = docker(&host, &["events", "--since", "0", "--until", &now.to_string(), "--format", format]).success();
+    let told: Vec<&str> = told.stdout.lines().collect();
+    let expected = [
+        "container kill 15",
+        "container kill 9",
+        "container die <no value>",
+        "network disconnect <no value>",
+        "container stop <no value>",
+    ];
+    assert_eq!(told[told.len() - 5..], expected);
+    docker(&host, &["rm", "ends"]).success();
+    docker(&host, &["network", "rm", "ends-lan"]).success();
+}
+
 engines! {
     alone: [
+        a_stop_is_told_with_both_of_its_signals_and_after_its_networks,
         three_networks_are_always_there_and_are_never_removed,
         only_containers_that_run_hold_a_network,
         a_stranger_that_has_stopped_does_not_hold_the_network_of_a_project,

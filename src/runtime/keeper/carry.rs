@@ -92,6 +92,9 @@ impl Keeper<'_> {
         self.tell("die", &[("exitCode", exit_code.to_string()), ("execDuration", seconds.to_string())]);
         let is_again = self.machine.is_again();
         if is_again {
+            if self.place.is_none() {
+                launch::tell_unplugged(self.rt, &self.record);
+            }
             self.tell("stop", &[]);
         }
         match &mut self.place {
@@ -220,7 +223,7 @@ impl Keeper<'_> {
             // It has ended just now.
             tracing::debug!(%error, signal, "cannot signal process 1");
         }
-        if let Some(deaf_to) = self.machine.deaf_to() {
+        if let Some(deaf_to) = self.machine.deaf_to().filter(|deaf_to| *deaf_to != signal) {
             tracing::info!("process 1 does not listen to signal {deaf_to}: sent {signal} without a wait");
         }
     }
@@ -324,6 +327,7 @@ impl Keeper<'_> {
     pub(super) fn clear_away(&mut self) {
         launch::let_go(self.rt, &self.record, &mut self.held);
         self.answer_restarts(&Reply::Failed { message: "it has ended meanwhile".into() });
+        launch::tell_unplugged(self.rt, &self.record);
         if !self.waiting.is_empty() && !self.is_removed {
             self.tell("stop", &[]);
         }

@@ -16,7 +16,7 @@ use crate::keeper::stdio::{self, Streams};
 use crate::network::names::server::NameServer;
 use crate::network::ports::{self, PortConflict, Reserved};
 use crate::network::proxy::Proxy;
-use crate::network::{self, files};
+use crate::network::{self, AttachError, files};
 use crate::sandbox::again::Kept;
 use crate::sandbox::join::Target;
 use crate::sandbox::launch::{Born, LaunchError, Prepare, Step};
@@ -281,8 +281,17 @@ fn plug_in(
 
 /// Clears away what a run has left on the host. Whatever fails is said in the keeper's log, and does not stop the rest.
 pub fn unplug(rt: &Runtime, record: &ContainerRecord) {
+    unplug_with(record, || network::detach(rt, &record.id));
+}
+
+/// Tells that the container is unplugged: the quick part of it, which comes before its end is told.
+pub fn tell_unplugged(rt: &Runtime, record: &ContainerRecord) {
+    unplug_with(record, || network::silence(rt, &record.id).map(drop));
+}
+
+fn unplug_with(record: &ContainerRecord, act: impl FnOnce() -> Result<(), AttachError>) {
     if matches!(record.network, NetworkModeRecord::Networks(_) | NetworkModeRecord::None)
-        && let Err(error) = network::detach(rt, &record.id)
+        && let Err(error) = act()
     {
         tracing::warn!(error = &error as &dyn Error, "cannot detach");
     }

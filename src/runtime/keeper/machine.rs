@@ -344,6 +344,8 @@ impl Machine {
                     self.deaf_to = Some(signal);
                 }
                 let stopping = if grace.is_zero() || (deaf && !hearing.hears(SIGINT)) {
+                    // It is sent all the same, as Docker does: what has happened is told by both.
+                    actions.extend((signal != SIGKILL).then_some(Action::Signal(signal)));
                     actions.push(Action::KillAll);
                     None
                 } else {

@@ -119,6 +119,15 @@ pub(crate) fn ways_out(requests: &[EndpointRequest], leases: &[(NetworkRecord, E
 
 /// Unplugs a container that no longer runs; idempotent. Its leases stay, but its names are answered no more.
 pub fn detach(rt: &Runtime, container_id: &str) -> Result<(), AttachError> {
+    for link in silence(rt, container_id)? {
+        // Mostly the kernel has removed it with the namespace.
+        removal::remove(&link).map_err(kernel("remove the link", &link))?;
+    }
+    Ok(())
+}
+
+/// Writes down that a container is on its networks no more; its links, which are returned, are still to be removed.
+pub fn silence(rt: &Runtime, container_id: &str) -> Result<Vec<String>, AttachError> {
     let mut links = Vec::new();
     for network in names_in(&rt.layout.networks())? {
         let path = leases::path(rt, &network, container_id);
@@ -132,11 +141,7 @@ pub fn detach(rt: &Runtime, container_id: &str) -> Result<(), AttachError> {
             }
         }
     }
-    for link in links {
-        // Mostly the kernel has removed it with the namespace.
-        removal::remove(&link).map_err(kernel("remove the link", &link))?;
-    }
-    Ok(())
+    Ok(links)
 }
 
 #[cfg(test)]

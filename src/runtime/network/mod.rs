@@ -22,7 +22,7 @@ pub mod subnet;
 pub mod trunk;
 pub mod veth;
 
-pub use attach::{AttachError, attach, detach};
+pub use attach::{AttachError, attach, detach, silence};
 pub use leases::{lease, release};
 pub(crate) use lifecycle::tell_of;
 pub use lifecycle::{

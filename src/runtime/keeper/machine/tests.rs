@@ -106,7 +106,7 @@ fn a_deaf_program_is_interrupted_or_killed_at_once() {
     assert_eq!(python.deaf_to(), Some(TERM));
     assert_eq!(python.deadline(), Some(seconds(11)));
     let mut shell = running(RestartRecord::No);
-    assert_eq!(shell.on(stop(mask(&[17])), seconds(1)), [Action::KillAll]);
+    assert_eq!(shell.on(stop(mask(&[17])), seconds(1)), [Action::Signal(TERM), Action::KillAll]);
     assert_eq!(shell.deaf_to(), Some(TERM));
 }
 
@@ -117,7 +117,7 @@ fn a_second_stop_only_shortens_the_grace() {
     machine.on(Event::Stop { signal: TERM, grace: seconds(60), hearing: Hearing::Unknown }, seconds(2));
     assert_eq!(machine.deadline(), Some(seconds(11)));
     let now = Event::Stop { signal: TERM, grace: Duration::ZERO, hearing: Hearing::Unknown };
-    assert_eq!(machine.on(now, seconds(3)), [Action::KillAll]);
+    assert_eq!(machine.on(now, seconds(3)), [Action::Signal(TERM), Action::KillAll]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A Docker Engine as the engine: the same commands, beside Docker Compose, and what is said when it does not answer.
 
-use std::os::unix::net::UnixListener;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -278,6 +279,46 @@ fn the_readme_lists_what_needs_a_newer_engine() {
     assert!(found >= 8, "{found}");
 }
 
+fn a_cache_in_a_folder_is_read_by_the_engine_s_buildkit() {
+    let host = Host::with("carried", "services: {}");
+    host.write("Dockerfile", "FROM stand-in:1\nRUN echo made > /made\nCOPY a.txt /\n");
+    host.write("a.txt", "a\n");
+    let build = "--progress plain image build -t carried:1 ";
+    host.does(&format!("{build} --cache-to type=inline .")).success();
+    // An image with its cache inline, as an archive in OCI's layout: the embedded engine writes those.
+    host.does("image save -o carried.tar carried:1").success();
+    for line in ["image load -q -i carried.tar", "image save -o layout.tar carried:1"] {
+        let mut command = host.command(&line.split(' ').collect::<Vec<_>>());
+        command.env("MOTET_ENGINE", "embedded").stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command.spawn().unwrap(), line).success();
+    }
+    let layout = std::fs::File::open(host.folder.join("layout.tar")).unwrap();
+    tar::Archive::new(layout).unpack(host.folder.join("cache")).unwrap();
+    let forget = || {
+        host.does("image rm -f carried:1").success();
+        let mut engine = UnixStream::connect(&dockerd::ours().unwrap().socket).unwrap();
+        engine.write_all(b"POST /build/prune?all=1 HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        engine.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(" 200 OK"), "{answer}");
+    };
+    let cached = |line: &str| {
+        let outcome = host.does(&format!("{build} {line} .")).success();
+        let told = outcome.stdout + &outcome.stderr;
+        (told.matches("CACHED").count(), told)
+    };
+    forget();
+    let (count, told) = cached("--cache-from type=local,src=nowhere");
+    assert!(count == 0 && told.contains("no cache from `nowhere`"), "{told}");
+    forget();
+    let (count, told) = cached("--cache-from type=local,src=cache");
+    assert_eq!(count, 2, "{told}");
+    let printed = host.does("container run --rm --network none carried:1 cat /made /a.txt").success().stdout;
+    assert_eq!(printed, "made\na\n");
+    host.does("image rm carried:1").success();
+    host.does("image build --cache-to type=local,dest=cache .").failure().names(&["cache_to of type=local"]);
+}
+
 engines! {
     both: [
         up_logs_exec_scale_and_down_work_on_a_docker_engine,
@@ -288,6 +329,7 @@ engines! {
         a_project_of_docker_compose_is_taken_over_without_being_made_again,
         docker_compose_takes_over_a_project_of_ours_without_making_it_again,
     ],
+    alone: [a_cache_in_a_folder_is_read_by_the_engine_s_buildkit],
     neither: [
         every_scenario_says_on_which_engines_it_runs,
         the_readme_lists_what_needs_a_newer_engine,

@@ -57,6 +57,18 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
 }
 
+impl Index {
+    /// Finds the entry of this tag or digest; where none is asked for, that of `latest` or the first.
+    pub fn named(&self, name: Option<&str>) -> Option<&Descriptor> {
+        let wanted = name.unwrap_or("latest");
+        let fits = |entry: &&Descriptor| {
+            entry.digest.to_string() == wanted
+                || entry.annotations.get("org.opencontainers.image.ref.name").is_some_and(|tag| tag == wanted)
+        };
+        self.manifests.iter().find(fits).or_else(|| self.manifests.first().filter(|_| name.is_none()))
+    }
+}
+
 /// Either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]

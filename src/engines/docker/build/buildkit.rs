@@ -11,6 +11,7 @@ use runtime::build::SshAgent;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use crate::docker::build::carried::{self, Entry, entry};
 use crate::docker::build::context::{Context, is_remote};
 use crate::docker::build::grpc::{Channel, Status};
 use crate::docker::build::session::Session;
@@ -55,15 +56,14 @@ pub(super) async fn connect(client: &Client) -> Result<Option<BuildKit>, Fault> 
 fn lacking(spec: &BuildSpec, version: Version, has_frontend: bool) -> Vec<String> {
     // Frontends of before that version leave these away without a word; `# syntax=` brings its own.
     let is_old = version < Version(1, 42) && !has_frontend;
-    let local = |list: &[String]| list.iter().any(|cache| cache.contains("type=local"));
+    let is_local = |cache: &String| entry(cache).0 == "local";
     let asked = [
         ("additional_contexts (needs API 1.42)", is_old && !spec.additional_contexts.is_empty()),
         (
             "additional_contexts of oci-layout://",
             spec.additional_contexts.values().any(|it| it.starts_with("oci-layout:")),
         ),
-        ("cache_from of type=local", local(&spec.cache_from)),
-        ("cache_to of type=local", local(&spec.cache_to)),
+        ("cache_to of type=local", spec.cache_to.iter().any(is_local)),
         ("privileged", spec.privileged),
         ("provenance (needs API 1.42)", is_old && spec.provenance.as_deref().is_some_and(|it| it != "false")),
         ("sbom (needs API 1.42)", is_old && spec.sbom.as_deref().is_some_and(|it| it != "false")),
@@ -94,11 +94,13 @@ pub(super) async fn build(
         return Err(refuse(spec, &format!("the engine's BuildKit can't do `{}`", lacking.join("`, `"))));
     }
     let agents = agents(spec, engine.ssh_agent.as_deref()).map_err(|why| refuse(spec, &why))?;
+    let imports = carried::imports(&spec.cache_from, progress).map_err(|why| refuse(spec, &why))?;
     let mut folders = BTreeMap::new();
-    let request = request(spec, context.as_ref(), &mut folders);
+    let request = request(spec, context.as_ref(), &imports.entries, &mut folders);
     let seed = format!("{:?} {}", std::time::SystemTime::now(), std::process::id());
     let (id, reference) = (digest(&format!("session {seed}")), digest(&format!("build {seed}")));
-    let session = Session { folders, secrets: spec.secrets.clone(), agents, logins: engine.logins.clone() };
+    let (secrets, logins) = (spec.secrets.clone(), engine.logins.clone());
+    let session = Session { folders, secrets, agents, logins, stores: imports.stores };
     let _served = session.open(&engine.client, &id, &digest(&spec.context)).await.map_err(failed)?;
     let request = request.text(1, &reference).text(5, &id);
     let mut follower = Follower::new(progress);
@@ -177,7 +179,12 @@ fn agents(spec: &BuildSpec, usual: Option<&Path>) -> Result<BTreeMap<String, Ssh
 }
 
 /// Makes the `SolveRequest` but for its ids, and the folders that it names.
-fn request(spec: &BuildSpec, context: Option<&Context>, folders: &mut BTreeMap<String, Shared>) -> Message {
+fn request(
+    spec: &BuildSpec,
+    context: Option<&Context>,
+    imports: &[Entry],
+    folders: &mut BTreeMap<String, Shared>,
+) -> Message {
     let mut attributes = attributes(spec, folders);
     let mut add = |name: &str, value: String| drop(attributes.insert(name.to_owned(), value));
     match context {
@@ -197,18 +204,17 @@ fn request(spec: &BuildSpec, context: Option<&Context>, folders: &mut BTreeMap<S
             }
         }
     }
-    let caches = |list: &[String]| list.iter().map(|cache| entry(cache)).collect::<Vec<_>>();
-    let (imports, exports) = (caches(&spec.cache_from), caches(&spec.cache_to));
+    let exports: Vec<Entry> = spec.cache_to.iter().map(|cache| entry(cache)).collect();
     if !imports.is_empty() {
         let told: Vec<_> = imports.iter().map(|(kind, options)| json!({"Type": kind, "Attrs": options})).collect();
         add("cache-imports", json!(told).to_string());
     }
-    let entries = |message: Message, field: u64, list: &[(String, BTreeMap<String, String>)]| {
+    let entries = |message: Message, field: u64, list: &[Entry]| {
         list.iter().fold(message, |message, (kind, options)| {
             message.message(field, &Message::default().text(1, kind).map(2, options))
         })
     };
-    let cache = entries(entries(Message::default(), 4, &exports), 5, &imports);
+    let cache = entries(entries(Message::default(), 4, &exports), 5, imports);
     let export = BTreeMap::from([("name".to_owned(), spec.tags.join(","))]);
     let message = Message::default()
         .text(3, "moby")
@@ -294,29 +300,12 @@ fn attributes(spec: &BuildSpec, folders: &mut BTreeMap<String, Shared>) -> BTree
     told
 }
 
-/// Reads `type=registry,ref=x`, or the reference alone.
-fn entry(cache: &str) -> (String, BTreeMap<String, String>) {
-    if !cache.contains('=') {
-        return ("registry".to_owned(), BTreeMap::from([("ref".to_owned(), cache.to_owned())]));
-    }
-    let mut options: BTreeMap<String, String> = cache
-        .split(',')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .collect();
-    let kind = options.remove("type").unwrap_or_else(|| "registry".to_owned());
-    (kind, options)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn caches_errors_and_ids_are_read() {
-        assert_eq!(entry("r.example/x:1").1["ref"], "r.example/x:1");
-        let (kind, options) = entry("type=inline,mode=max");
-        assert_eq!((kind.as_str(), options["mode"].as_str()), ("inline", "max"));
+    fn errors_and_ids_are_read() {
         assert!(has_syntax("# escape=`\n# syntax=docker/dockerfile:1\nFROM x") && !has_syntax("FROM x\n# syntax=y"));
         let message = "rpc error: code = Unknown desc = executor failed running [/bin/sh -c x]: exit code: 3";
         assert_eq!(plain(message), "executor failed running [/bin/sh -c x]: exit code: 3");

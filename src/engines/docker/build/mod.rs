@@ -1,6 +1,7 @@
 //! Builds: by BuildKit where the engine has it, else by the classic builder.
 
 mod buildkit;
+mod carried;
 mod check;
 mod classic;
 mod context;

@@ -1,7 +1,8 @@
-//! What BuildKit may ask of us during a build: folders, secrets, ssh agents, logins
+//! What BuildKit may ask of us during a build: folders, secrets, ssh agents, logins, caches in folders
 //! (github.com/moby/buildkit, `session/`). It calls over a connection that we opened; here we are the server.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use runtime::build::SshAgent;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+use crate::docker::build::carried;
 use crate::docker::build::grpc::{Messages, Reply, ReplyBody, Status, reply};
 use crate::docker::build::share::{self, Shared, Wanted};
 use crate::docker::build::wire::{Fields, Message};
@@ -28,6 +30,8 @@ pub(super) struct Session {
     /// Id to the socket of an agent.
     pub(super) agents: BTreeMap<String, SshAgent>,
     pub(super) logins: Logins,
+    /// Folders of caches by the ids of their stores.
+    pub(super) stores: BTreeMap<String, PathBuf>,
 }
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -48,7 +52,8 @@ impl Session {
         ]
         .into_iter()
         .chain(
-            [HEALTH, SYNC, SECRET, CHECK_AGENT, AGENT, LOGIN].map(|path| ("X-Docker-Expose-Session-Grpc-Method", path)),
+            [HEALTH, SYNC, SECRET, CHECK_AGENT, AGENT, LOGIN, carried::INFO, carried::READ]
+                .map(|path| ("X-Docker-Expose-Session-Grpc-Method", path)),
         )
         .map(|(name, value)| (name, value.to_owned()))
         .collect();
@@ -77,6 +82,7 @@ impl Session {
             match path.as_str() {
                 SYNC => session.sync(request, reply).await,
                 AGENT => session.forward(request, reply).await,
+                carried::INFO | carried::READ => session.carry(request, reply).await,
                 HEALTH | SECRET | CHECK_AGENT | LOGIN => {
                     let mut messages = Messages::of(request.into_body());
                     let asked = messages.next().await.ok().flatten().unwrap_or_default();
@@ -119,6 +125,27 @@ impl Session {
             Some(shared) => share::send(shared, wanted, Messages::of(request.into_body()), reply).await,
             None => reply.end(Err(Status::not_found(format!("the folder `{name}` is not part of this build")))).await,
         }
+    }
+
+    /// Answers what is asked of a cache in a folder.
+    async fn carry(&self, request: Request<Incoming>, reply: Reply) {
+        let is_info = request.uri().path() == carried::INFO;
+        let store =
+            request.headers().get(carried::STORE).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        let mut messages = Messages::of(request.into_body());
+        let asked = messages.next().await.ok().flatten().unwrap_or_default();
+        let result = match self.stores.get(&store) {
+            None => Err(Status::not_found(format!("the cache `{store}` is not part of this build"))),
+            Some(folder) if is_info => match carried::info(folder, &asked) {
+                Ok(message) => {
+                    reply.send(&message.0).await;
+                    Ok(())
+                }
+                Err(status) => Err(status),
+            },
+            Some(folder) => carried::read(folder, &asked, &reply).await,
+        };
+        reply.end(result).await;
     }
 
     fn secret(&self, asked: &[u8]) -> Result<Message, Status> {
@@ -226,7 +253,8 @@ mod tests {
     #[test]
     fn a_secret_is_handed_out_by_its_id_and_an_absent_one_is_named() {
         let secrets = BTreeMap::from([("token".to_owned(), BuildSecret::Value(b"s3".to_vec()))]);
-        let session = Session { folders: BTreeMap::new(), secrets, agents: BTreeMap::new(), logins: Logins::default() };
+        let (folders, agents, stores) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let session = Session { folders, secrets, agents, logins: Logins::default(), stores };
         let asked = |id: &str| session.secret(&Message::default().text(1, id).0);
         assert_eq!(asked("token").unwrap().0, Message::default().bytes(1, b"s3").0);
         assert_eq!(asked("other").unwrap_err(), Status::not_found("the build has no secret `other`".into()));

@@ -129,13 +129,7 @@ fn inline(config: &ImageConfig, archives: &[Descriptor]) -> Option<BTreeMap<Dige
 fn of_folder(path: &Path, name: Option<&str>) -> Result<Import, Trouble> {
     let index = std::fs::read(path.join("index.json"))?;
     let Document::Index(index) = Document::parse(&index)? else { return Err("its `index.json` is no index".into()) };
-    let wanted = name.unwrap_or("latest");
-    let fits = |entry: &&Descriptor| {
-        entry.digest.to_string() == wanted
-            || entry.annotations.get("org.opencontainers.image.ref.name").is_some_and(|tag| tag == wanted)
-    };
-    let entry = index.manifests.iter().find(fits).or_else(|| index.manifests.first().filter(|_| name.is_none()));
-    let entry = entry.ok_or_else(|| format!("it has no `{wanted}`"))?;
+    let entry = index.named(name).ok_or_else(|| format!("it has no `{}`", name.unwrap_or("latest")))?;
     let (named, config) = match Document::parse(&blob(path, &entry.digest)?)? {
         Document::Manifest(manifest) => (manifest.layers, manifest.config),
         Document::Index(index) => {

@@ -149,12 +149,14 @@ impl Engine for Embedded {
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
         let (mut request, platform) = (request::request(spec)?, spec.platform.clone());
         let options = self.options.clone();
-        let on_bridge = matches!(&spec.network, NetworkMode::Networks(endpoints)
-            if endpoints.iter().any(|endpoint| endpoint.network == predefined::BRIDGE));
+        let endpoints = match &spec.network {
+            NetworkMode::Networks(endpoints) => endpoints.clone(),
+            NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => Vec::new(),
+        };
         blocking(&self.rt, move |rt| {
-            if on_bridge {
+            if endpoints.iter().any(|endpoint| endpoint.network == predefined::BRIDGE) {
                 predefined::ensure_bridge(rt)?;
-                predefined::must_have_links(rt, &request)?;
+                predefined::must_have_links(rt, &request.name, &endpoints)?;
             }
             images::must_be_for(rt, &request.image, platform.as_deref())?;
             surroundings::of_container(rt, &options, &mut request);

@@ -6,11 +6,11 @@
 
 use std::time::UNIX_EPOCH;
 
+use orchestrator::engine::container::Endpoint;
 use orchestrator::engine::error::{EngineError, ErrorKind};
 use orchestrator::engine::network::NetworkSummary;
 use runtime::Runtime;
 use runtime::container::list;
-use runtime::container::request::ContainerRequest;
 use runtime::image::digest::Digest;
 use runtime::network::{self, NetworkError, NetworkRequest};
 use runtime::state::container::NetworkModeRecord;
@@ -52,10 +52,11 @@ pub(crate) fn ensure_bridge(rt: &Runtime) -> Result<(), EngineError> {
 }
 
 /// Sees to it that what a container on `bridge` is linked to is there; as in Docker it may come later on other networks.
-pub(crate) fn must_have_links(rt: &Runtime, request: &ContainerRequest) -> Result<(), EngineError> {
-    for (target, _) in &request.links {
+pub(crate) fn must_have_links(rt: &Runtime, name: &str, endpoints: &[Endpoint]) -> Result<(), EngineError> {
+    let on_bridge = endpoints.iter().filter(|endpoint| endpoint.network == BRIDGE);
+    for (target, _) in on_bridge.flat_map(|endpoint| &endpoint.links) {
         if let Err(error) = list::find_id(rt, target) {
-            let resource = errors::container(&request.name);
+            let resource = errors::container(name);
             let message = format!("cannot link {resource} to `{target}`: {error}");
             // That the image is missing must not be read from it.
             return Err(EngineError::new(ErrorKind::Failed, resource, message)

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub image: ImageConfig,
     pub scope: Scope,
     pub cmd_is_own: bool,
+    /// A step of it ran again because nothing was to come from the cache.
+    pub is_anew: bool,
     /// When the last step ran.
     pub created: String,
 }
@@ -214,7 +216,13 @@ impl Runner<'_> {
                 let mut image = self.nothing(global)?;
                 image.config.env = vec![format!("PATH={DEFAULT_PATH}")];
                 "/".clone_into(&mut image.config.working_dir);
-                State { image, scope: global.clone(), cmd_is_own: false, created: START_OF_TIME.to_owned() }
+                State {
+                    image,
+                    scope: global.clone(),
+                    cmd_is_own: false,
+                    is_anew: false,
+                    created: START_OF_TIME.to_owned(),
+                }
             }
             Origin::Stage(stage) => State { cmd_is_own: false, ..self.board.wait(stage)? },
             Origin::Image(reference) => {
@@ -253,7 +261,8 @@ impl Runner<'_> {
     /// Makes a folder that was given the root of the stage.
     fn of_folder(&self, name: &str, global: &Scope) -> Result<State, Reason> {
         let created = START_OF_TIME.to_owned();
-        let mut state = State { image: self.nothing(global)?, scope: global.clone(), cmd_is_own: false, created };
+        let mut state =
+            State { image: self.nothing(global)?, scope: global.clone(), cmd_is_own: false, is_anew: false, created };
         "/".clone_into(&mut state.image.config.working_dir);
         if !self.rehearsal {
             let all = Transfer {
@@ -347,7 +356,8 @@ impl Runner<'_> {
         };
         let request = self.job.request;
         let filtered = self.stage.name.as_ref().is_some_and(|name| request.no_cache_filter.contains(name));
-        let fresh = (request.no_cache || filtered) && !step.always_cached;
+        let fresh = (request.no_cache || filtered) && (!step.needs_reason || state.is_anew);
+        state.is_anew |= fresh;
         let find = || if fresh { None } else { cache::find(self.job.rt, &key) };
         let mut found = find();
         let mut turn = None;
@@ -391,13 +401,13 @@ pub(super) struct Step {
     pub key: Key,
     /// Its line of the history.
     pub line: String,
-    /// `--no-cache` is not about it: it could not come out otherwise.
-    pub always_cached: bool,
+    /// It could not come out otherwise: as with BuildKit `--no-cache` is about it only where a step below it ran again.
+    pub needs_reason: bool,
 }
 
 fn of_image(image: Image, global: &Scope) -> State {
     let created = image.created.clone().unwrap_or_else(|| START_OF_TIME.to_owned());
-    State { image: image.config, scope: global.clone(), cmd_is_own: false, created }
+    State { image: image.config, scope: global.clone(), cmd_is_own: false, is_anew: false, created }
 }
 
 /// Says whether a folder is there, links on the way followed.

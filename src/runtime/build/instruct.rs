@@ -58,7 +58,7 @@ pub(super) fn transfer(runner: &Runner<'_>, state: &mut State, written: &Transfe
     let linked = planned.transfer.link && planned.transfer.chmod.is_none();
     let begun = if linked { Key::new("copy --link") } else { Key::new("copy").with_layers(&layers) };
     let key = planned.key(begun, &runner.job.hashes)?;
-    runner.step(state, Step { key, line, always_cached: false }, &mut || {
+    runner.step(state, Step { key, line, needs_reason: false }, &mut || {
         let below = if linked { View::default() } else { runner.view(&layers) };
         let sharing = sharing(runner, &planned, &below);
         layer(runner, &below, |top| planned.write(top, &below, sharing))
@@ -91,7 +91,7 @@ pub(super) fn working_directory(runner: &Runner<'_>, state: &mut State, written:
     let user = state.image.config.user.clone();
     let key = Key::new("workdir").with_layers(&layers).with(&path).with(&user);
     let line = format!("WORKDIR {path}");
-    runner.step(state, Step { key, line, always_cached: true }, &mut || {
+    runner.step(state, Step { key, line, needs_reason: true }, &mut || {
         let below = runner.view(&layers);
         let io = |source| Reason::Io { act: format!("make `{path}`"), source };
         if path == "/" {
@@ -178,7 +178,7 @@ pub(super) fn run(runner: &Runner<'_>, state: &mut State, run: &Run, number: u32
     let line = format!("RUN {}{} # buildkit", state.scope.history_prefix(), invocation.line);
     let user = state.image.config.user.clone();
     let before = state.clone();
-    runner.step(state, Step { key, line, always_cached: false }, &mut || {
+    runner.step(state, Step { key, line, needs_reason: false }, &mut || {
         let mut environment = environment.clone();
         let process = ProcessRecord {
             args: invocation.args.clone(),

@@ -191,12 +191,13 @@ WORKDIR /srv
 /// The builder's own promises, each with what is wrong with it.
 pub fn promises() -> Vec<(String, String)> {
     type Promise = (&'static str, fn() -> Option<()>);
-    let all: [Promise; 6] = [
+    let all: [Promise; 7] = [
         ("a cache in a folder makes the same image on another machine, and nothing runs", folder),
         ("mode=min carries the steps of the image and not those of other stages", least),
         ("an image carries its own steps when it is asked to", inline),
         ("two roots make the same layers and config of the same epoch", epoch),
         ("a step of a stage that is filtered runs again, those of others do not", filter),
+        ("without the cache a folder is made again only above what ran again", folders),
         ("what is pruned is gone, by age, by size, and not what an image has", pruned),
     ];
     let mut failed = Vec::new();
@@ -305,6 +306,19 @@ fn filter() -> Option<()> {
     built.unwrap();
     assert!(steps.ran().iter().all(|step| step.starts_with("[maker]")), "{:?}", steps.ran());
     assert_eq!(steps.ran().len(), 2);
+    Some(())
+}
+
+/// As BuildKit 0.8 has it.
+fn folders() -> Option<()> {
+    let (scratch, mut wanted) = prepared("FROM busybox\nWORKDIR /first\nRUN echo made > /made\nWORKDIR /second\n")?;
+    build_in(&scratch, &wanted).0.unwrap();
+    wanted.no_cache = true;
+    let (built, steps) = build_in(&scratch, &wanted);
+    built.unwrap();
+    let ran = steps.ran();
+    assert!(!ran.iter().any(|step| step.contains("/first")), "{ran:?}");
+    assert!(ran.iter().any(|step| step.contains("WORKDIR /second")), "it stands on what ran again: {ran:?}");
     Some(())
 }
 

@@ -23,7 +23,6 @@ use orchestrator::engine::update::ContainerUpdate;
 use orchestrator::engine::usage::{CacheEntry, CachePrune, ContainerSize, DiskUsage};
 use orchestrator::engine::volume::{VolumeSpec, VolumeSummary};
 use runtime::Runtime;
-use runtime::container::list::Container;
 use runtime::container::remove::{RemoveError, RemoveRequest};
 use runtime::container::{create, kill, list, remove, rename, signal, start, stop};
 use runtime::network::ports::{self, PortConflict};
@@ -36,7 +35,7 @@ use tokio::sync::mpsc;
 use crate::embedded::summary::{self, Networks};
 use crate::embedded::{
     EmbeddedOptions, acts, asked_network, attach, build, cache, describe, enter, errors, files, follow, images,
-    picture, predefined, request, security, surroundings, update, usage,
+    observe, picture, predefined, request, security, surroundings, update, usage,
 };
 
 /// The engine over the embedded runtime.
@@ -64,26 +63,6 @@ pub(crate) async fn reading<T: Send>(
     act: impl FnOnce(&Runtime) -> Result<T, EngineError> + Send,
 ) -> Result<T, EngineError> {
     act(rt)
-}
-
-/// Returns the containers that have all of `labels`, and the networks they may be on.
-pub(crate) fn containers(rt: &Runtime, labels: &[String]) -> Result<(Vec<Container>, Networks), EngineError> {
-    let mut containers = list::list(rt).map_err(|error| errors::find("*", &error))?;
-    containers.retain(|container| summary::has_labels(&container.record.labels, labels));
-    let networks = if containers.is_empty() { Networks::default() } else { networks(rt, &[])? };
-    Ok((containers, networks))
-}
-
-fn networks(rt: &Runtime, labels: &[String]) -> Result<Networks, EngineError> {
-    let failed = |name: &str, error: &NetworkError| errors::network(name, "look at", error);
-    let mut found = Vec::new();
-    for network in network::list(rt).map_err(|error| failed("*", &error))? {
-        if summary::has_labels(&network.labels, labels) {
-            let endpoints = network::endpoints(rt, &network.id).map_err(|error| failed(&network.name, &error))?;
-            found.push((network, endpoints));
-        }
-    }
-    Ok(Networks(found))
 }
 
 pub(crate) fn signal_number(name: &str, text: &str) -> Result<i32, EngineError> {
@@ -131,7 +110,7 @@ impl Engine for Embedded {
     async fn list_containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>, EngineError> {
         let labels = labels.to_vec();
         reading(&self.rt, move |rt| {
-            let (containers, networks) = containers(rt, &labels)?;
+            let (containers, networks) = observe::containers(rt, &labels)?;
             Ok(containers.iter().map(|container| summary::container(container, &networks)).collect())
         })
         .await
@@ -274,7 +253,7 @@ impl Engine for Embedded {
 
     async fn describe_container(&self, id: &str) -> Result<Value, EngineError> {
         let id = id.to_owned();
-        blocking(&self.rt, move |rt| describe::container(rt, &id, &networks(rt, &[])?)).await
+        blocking(&self.rt, move |rt| describe::container(rt, &id, &observe::networks(rt, &[])?)).await
     }
 
     async fn measure_container(&self, id: &str) -> Result<ContainerSize, EngineError> {

@@ -19,8 +19,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 
-use crate::embedded::stamp;
-use crate::embedded::{engine, errors, summary};
+use crate::embedded::{engine, errors, observe, stamp, summary};
 
 /// States and containers that may wait for a slow reader.
 const WAITING: usize = 16;
@@ -159,7 +158,7 @@ async fn look(
     known: &mut HashMap<String, Known>,
 ) -> Result<Vec<ContainerSummary>, EngineError> {
     let asked = labels.to_vec();
-    let (mut containers, mut networks) = engine::blocking(rt, move |rt| engine::containers(rt, &asked)).await?;
+    let (mut containers, mut networks) = engine::blocking(rt, move |rt| observe::containers(rt, &asked)).await?;
     let mut news = Vec::new();
     let mut is_watched_anew = false;
     for container in &containers {

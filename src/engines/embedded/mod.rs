@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod follow;
 mod images;
+mod observe;
 mod picture;
 mod predefined;
 mod request;

@@ -17,7 +17,7 @@ use runtime::state::container::NetworkModeRecord;
 use runtime::state::network::NetworkRecord;
 use serde_json::{Map, Value, json};
 
-use crate::embedded::{engine, errors, stamp};
+use crate::embedded::{errors, observe, stamp};
 
 /// For containers that ask for no network.
 pub(crate) const BRIDGE: &str = "bridge";
@@ -104,7 +104,7 @@ pub(crate) fn summaries(rt: &Runtime, recorded: &[NetworkRecord]) -> Vec<Network
 /// Describes `host` or `none`, with the containers that run there.
 pub(crate) fn describe(rt: &Runtime, name: &str) -> Result<Value, EngineError> {
     let wanted = if name == "host" { NetworkModeRecord::Host } else { NetworkModeRecord::None };
-    let (containers, _) = engine::containers(rt, &[])?;
+    let (containers, _) = observe::containers(rt, &[])?;
     let there = containers.iter().filter(|it| it.record.network == wanted && it.status.status.is_up());
     let there = there.map(|it| {
         let told = json!({

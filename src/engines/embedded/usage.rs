@@ -14,13 +14,13 @@ use runtime::image::digest::Digest;
 use runtime::image::{layers, packed, store};
 use runtime::volume;
 
-use crate::embedded::{engine, errors, summary};
+use crate::embedded::{errors, observe, summary};
 
 /// Looks at everything.
 pub(crate) fn disk_usage(rt: &Runtime) -> Result<DiskUsage, EngineError> {
     let failed = |error| errors::store("*", "look at", &error);
     let images = store::list(rt).map_err(failed)?;
-    let (containers, networks) = engine::containers(rt, &[])?;
+    let (containers, networks) = observe::containers(rt, &[])?;
     let mut users: HashMap<Digest, usize> = HashMap::new();
     for image in &images {
         // A layer that an image has twice is one layer.

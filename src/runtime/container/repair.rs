@@ -2,11 +2,13 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use crate::Runtime;
 use crate::cgroup::group::Group;
 use crate::container::remove::{self, RemoveRequest};
-use crate::container::{names, start};
+use crate::container::{names, start, watch};
 use crate::keeper::ready::Ready;
 use crate::keeper::spec;
 use crate::network::{self, ports};
@@ -18,6 +20,9 @@ use crate::volume;
 
 /// Exit code of a container of which nobody knows how it ended: the machine went down, or all that watched it was killed.
 const UNKNOWN: i32 = 255;
+
+/// How long a keeper is waited for that has not said yet that its program has ended.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a container could not be mended.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +53,15 @@ pub fn repair(rt: &Runtime, container: &ContainerRecord, status: StatusRecord) -
     }
     let boot = boot_id();
     if is_kept(&status, &boot) {
-        return Ok(status);
+        return Ok(settled(rt, &container.id, status));
     }
     let bundle = rt.layout.bundle(&container.id);
     let failed = |source| RepairError { name: container.name.clone(), source };
     let now = || -> Result<Option<StatusRecord>, RepairError> { record::read(&bundle.status()).map_err(failed) };
     // Whoever holds it is the keeper or guard that begins, ends or is about to be replaced, or mends it already.
     let Some(lock) = record::try_lock(&bundle.lock()).map_err(failed)? else {
-        return Ok(now()?.unwrap_or(status));
+        let status = now()?.unwrap_or(status);
+        return Ok(if status.boot == boot { settled(rt, &container.id, status) } else { status });
     };
     let status = now()?.unwrap_or(status);
     if !needs_keeper(&status.status) {
@@ -82,6 +88,26 @@ pub fn repair(rt: &Runtime, container: &ContainerRecord, status: StatusRecord) -
     record::write(&bundle.status(), &mended).map_err(failed)?;
     tracing::warn!(container = container.name, "its keeper was killed: cleared away what was left");
     Ok(mended)
+}
+
+/// Waits for the word of whoever keeps a container whose program has ended this very moment: what is told as running would
+/// be taken for what goes on.
+fn settled(rt: &Runtime, id: &str, status: StatusRecord) -> StatusRecord {
+    let Status::Running { init, .. } = status.status else { return status };
+    if !init.has_ended() {
+        return status;
+    }
+    let (told, changes) = mpsc::channel();
+    let Ok(_subscription) = watch::container(rt, id, move || told.send(()).unwrap_or(())) else { return status };
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match record::read::<StatusRecord>(&rt.layout.bundle(id).status()) {
+            Ok(Some(now)) if now.status != status.status => return now,
+            Ok(Some(_)) if changes.recv_timeout(end.saturating_duration_since(Instant::now())).is_ok() => {}
+            // It is removed, or stopped, or has more to do than we want to wait for.
+            Ok(_) | Err(_) => return status,
+        }
+    }
 }
 
 /// Says whether there is something to keep: a program that runs, or one that is to be started again.

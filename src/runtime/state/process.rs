@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::sync::OnceLock;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
 /// A process that can't be mistaken for a later one with the same number.
@@ -23,6 +25,15 @@ impl ProcessId {
     /// Says whether this very process still exists (a zombie does).
     pub fn is_alive(self) -> bool {
         Self::of(self.pid) == Some(self)
+    }
+
+    /// Says whether the process of this number has ended, noticed by its parent or not. For less than reading all about it
+    /// costs; another one of the same number is taken for it.
+    pub fn has_ended(self) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else { return true };
+        let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return true };
+        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+        matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(1))
     }
 
     /// Says whether this very process still runs: a zombie has ended, and only waits for its parent to notice.
@@ -68,7 +79,7 @@ mod tests {
         let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
         let process = ProcessId::of(child.id().cast_signed()).unwrap();
         let end = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = Pid::from_child(&child);
         rustix::process::waitid(rustix::process::WaitId::Pid(pid), end).unwrap();
         assert!(process.is_alive());
         assert!(!process.is_running());

@@ -1,11 +1,12 @@
 //! Keepers and guards are killed: the container goes on, and nothing that it does is missed.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use runtime::container::exec::ExecRequest;
 use runtime::container::request::{ContainerRequest, HealthcheckRequest};
 use runtime::container::stop::StopRequest;
-use runtime::container::{start, stop};
+use runtime::container::{list, start, stop};
 use runtime::state::container::{HealthRecord, LogRecord, RestartRecord, Status, StatusRecord};
 use runtime::state::process::ProcessId;
 
@@ -119,6 +120,25 @@ pub fn the_next_command_gives_a_keeper_to_a_container_that_has_lost_both(scratch
     }
     let expected: Vec<String> = (1..=100).map(|number: u32| number.to_string()).collect();
     assert_eq!(scratch.lines(&id), expected);
+}
+
+pub fn a_program_that_has_just_ended_is_not_told_as_running(scratch: &Scratch) {
+    let id = scratch.create("ended", "sleep 1000");
+    start::start(&scratch.rt, &id).unwrap();
+    let status = scratch.status(&id);
+    let keeper = rustix::process::Pid::from_raw(status.keeper.unwrap().pid).unwrap();
+    rustix::process::kill_process(keeper, rustix::process::Signal::STOP).unwrap();
+    scratch.kill_process(init(&status));
+    let (begun, begins) = mpsc::channel();
+    let rt = scratch.rt.clone();
+    let looking = std::thread::spawn(move || {
+        begun.send(()).unwrap();
+        list::find(&rt, &id).unwrap().status.status
+    });
+    begins.recv().unwrap();
+    rustix::process::kill_process(keeper, rustix::process::Signal::CONT).unwrap();
+    let status = looking.join().unwrap();
+    assert!(matches!(status, Status::Exited { exit_code: 137, .. }), "{status:?}");
 }
 
 pub fn a_stop_outlives_the_keeper_that_was_asked(scratch: &Scratch) {

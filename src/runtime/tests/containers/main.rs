@@ -57,6 +57,10 @@ const TESTS: &[Test] = &[
         "the_next_command_gives_a_keeper_to_a_container_that_has_lost_both",
         killed::the_next_command_gives_a_keeper_to_a_container_that_has_lost_both,
     ),
+    (
+        "a_program_that_has_just_ended_is_not_told_as_running",
+        killed::a_program_that_has_just_ended_is_not_told_as_running,
+    ),
     ("a_stop_outlives_the_keeper_that_was_asked", killed::a_stop_outlives_the_keeper_that_was_asked),
     ("a_volume_is_filled_from_the_image_and_outlives", a_volume_is_filled_from_the_image_and_outlives),
     ("names_are_given_once_and_changed", names_are_given_once_and_changed),

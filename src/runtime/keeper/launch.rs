@@ -248,7 +248,7 @@ fn launch_failure(record: &ContainerRecord, error: &LaunchError) -> StartFailure
         None => error.to_string(),
     };
     // Of what the policy forbids, no privilege is missing.
-    let is_label = error.step == Step::Label;
+    let is_label = matches!(error.step, Step::Label | Step::InitLabel);
     let is_denied = exit_code == 125 && !is_label && matches!(error.errno, libc::EPERM | libc::EACCES);
     let kind = if is_denied { FailureKind::Denied } else { FailureKind::Failed };
     StartFailure { kind, message: format!("{}: {text}", cannot_start(record)), exit_code, hints: Vec::new() }

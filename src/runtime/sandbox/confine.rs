@@ -16,9 +16,13 @@ impl Confinement {
         Ok(Self { profile: apparmor::Entrance::open(profile)?, label: selinux::Entrance::open(label)? })
     }
 
-    /// Enters it at once, without an exec.
-    pub(super) fn enter(&self) -> Result<(), LaunchError> {
-        self.profile.as_ref().map_or(Ok(()), apparmor::Entrance::enter)?;
+    /// Enters the profile at once, without an exec.
+    pub(super) fn enter_profile(&self) -> Result<(), LaunchError> {
+        self.profile.as_ref().map_or(Ok(()), apparmor::Entrance::enter)
+    }
+
+    /// Enters the label at once, without an exec. Last of all: under it nobody gives rights away or becomes another user.
+    pub(super) fn enter_label(&self) -> Result<(), LaunchError> {
         self.label.as_ref().map_or(Ok(()), selinux::Entrance::enter)
     }
 }

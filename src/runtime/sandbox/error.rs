@@ -40,13 +40,14 @@ pub enum Step {
     Ids,
     Seccomp,
     Reaper,
+    InitLabel,
     Find,
     Exec,
 }
 
 impl Step {
     /// Every step, so that a number can be made one again.
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 34] = [
         Self::Prepare,
         Self::Clone,
         Self::Namespace,
@@ -78,6 +79,7 @@ impl Step {
         Self::Ids,
         Self::Seccomp,
         Self::Reaper,
+        Self::InitLabel,
         Self::Find,
         Self::Exec,
     ];
@@ -121,6 +123,7 @@ impl Step {
             Self::Ids => "become the user",
             Self::Seccomp => "filter the system calls",
             Self::Reaper => "start the program under init",
+            Self::InitLabel => "have init enter (`dyntransition`) the SELinux label",
             Self::Find | Self::Exec => "run",
         }
     }
@@ -187,11 +190,11 @@ impl fmt::Display for LaunchError {
             write!(f, " `{what}`")?;
         }
         match (self.step, self.errno) {
-            (Step::Label, libc::EINVAL) => write!(
+            (Step::Label | Step::InitLabel, libc::EINVAL) => write!(
                 f,
                 ": it is not in the loaded policy: its user, role, type or level is unknown, or they don't go together"
             ),
-            (Step::Label, libc::EACCES | libc::EPERM) => {
+            (Step::Label | Step::InitLabel, libc::EACCES | libc::EPERM) => {
                 write!(f, ": the policy does not allow it here; `ausearch -m avc -ts recent` shows what it denied")
             }
             (Step::User, libc::ENOENT) => write!(f, ": not in the container's /etc/passwd or /etc/group"),

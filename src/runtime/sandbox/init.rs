@@ -148,8 +148,9 @@ impl Child<'_> {
         let (pid, pidfd) = process::clone(0, None, child).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         reaper::be_called(&self.spec.process.args);
         // The pipe must end with the program's exec, and the streams with the program.
-        confinement.enter()?;
+        confinement.enter_profile()?;
         rights.take_for_reaper(ready)?;
+        confinement.enter_label()?;
         self.die_with_parent();
         reaper::close_all(&pidfd).map_err(|error| LaunchError::io(Step::Reaper, "", &error))?;
         Ok(reaper::stay(pid, pidfd))

@@ -165,4 +165,23 @@ mod tests {
         assert!(is_refused("/data/containers") && is_refused("/data/containers/motet/lib"));
         assert!(!is_refused("/data/site"));
     }
+
+    #[test]
+    fn all_below_is_relabelled_and_where_links_lead_is_not() {
+        const LABEL: &str = "system_u:object_r:container_file_t:s0";
+        // A kernel without SELinux keeps any value.
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let (top, outside) = (folder.path().join("top"), folder.path().join("outside"));
+        std::fs::create_dir_all(top.join("in")).unwrap();
+        std::fs::write(top.join("in/file"), "").unwrap();
+        std::fs::write(&outside, "").unwrap();
+        std::os::unix::fs::symlink(&outside, top.join("link")).unwrap();
+        relabel(&top, LABEL).unwrap();
+        for path in [&top, &top.join("in"), &top.join("in/file")] {
+            assert!(has(path, LABEL), "{}", path.display());
+        }
+        let mut value = [0; 64];
+        assert!(rustix::fs::lgetxattr(top.join("link"), ATTRIBUTE, &mut value[..]).is_ok());
+        assert!(!has(&outside, LABEL));
+    }
 }

@@ -210,7 +210,7 @@ impl Entrance {
 
     /// Enters it at once, without an exec.
     pub(super) fn enter(&self) -> Result<(), LaunchError> {
-        write(&self.current, &self.label).map_err(|error| LaunchError::io(Step::Label, &*self.label, &error))
+        write(&self.current, &self.label).map_err(|error| LaunchError::io(Step::InitLabel, &*self.label, &error))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use runtime::registry::verifier::{Anyone, Known};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::docker::fault::Fault;
 use crate::docker::place::TlsFiles;
@@ -23,10 +23,12 @@ pub(crate) fn connector(files: &TlsFiles) -> Result<TlsConnector, Fault> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Fault::Broken { why: format!("TLS can't be set up: {error}") })?;
+    let builder = builder.dangerous();
     let builder = if files.unverified {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        // `DOCKER_TLS` without `DOCKER_TLS_VERIFY`, or a context that says so.
+        builder.with_custom_certificate_verifier(Arc::new(Anyone(provider)))
     } else {
-        builder.with_root_certificates(roots(files)?)
+        builder.with_custom_certificate_verifier(Arc::new(known(files, provider)?))
     };
     let config = match &files.client {
         None => builder.with_no_client_auth(),
@@ -41,57 +43,19 @@ pub(crate) fn connector(files: &TlsFiles) -> Result<TlsConnector, Fault> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn roots(files: &TlsFiles) -> Result<RootCertStore, Fault> {
+/// Trusts the authority that is given, or what the host trusts.
+fn known(files: &TlsFiles, provider: Arc<CryptoProvider>) -> Result<Known, Fault> {
     let mut roots = RootCertStore::empty();
+    let mut own: Vec<CertificateDer<'static>> = Vec::new();
     match &files.ca {
         Some(path) => {
-            let found = CertificateDer::pem_file_iter(path).map_err(|error| broken(path, error))?;
-            for certificate in found {
-                roots.add(certificate.map_err(|error| broken(path, error))?).map_err(|error| broken(path, error))?;
-            }
+            let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            own = found.map_err(|error| broken(path, error))?;
+            own.iter().try_for_each(|one| roots.add(one.clone())).map_err(|error| broken(path, error))?;
         }
         None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    Ok(roots)
-}
-
-/// Takes any certificate: `DOCKER_TLS` without `DOCKER_TLS_VERIFY`, or a context that says so.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    Known::new(roots, own, provider).map_err(|error| Fault::Broken { why: format!("TLS can't be set up: {error}") })
 }

@@ -5,16 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{NoProxy, Proxy};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::registry::error::PullError;
 use crate::registry::settings::{HostSettings, Settings, is_loopback};
+use crate::registry::verifier::{Anyone, Known};
 
 /// Where distributions keep the host's certificates.
 pub const BUNDLES: [&str; 5] = [
@@ -83,9 +79,9 @@ fn tls(configured: &HostSettings, settings: &Settings) -> Result<rustls::ClientC
             // Nothing is trusted, and plain http needs nothing.
             return Ok(builder.with_root_certificates(roots).with_no_client_auth());
         }
-        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        let usual = usual.map_err(|error| PullError::Client(format!("no certificates to trust: {error}")))?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Known { usual, own }))
+        let known = Known::new(roots, own, provider)
+            .map_err(|error| PullError::Client(format!("no certificates to trust: {error}")))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(known))
     };
     match &configured.identity {
         None => Ok(builder.with_no_client_auth()),
@@ -101,93 +97,4 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PullError> 
     let found = CertificateDer::pem_file_iter(path)
         .map_err(|error| PullError::Client(format!("cannot read `{}`: {error}", path.display())))?;
     Ok(found.flatten().collect())
-}
-
-/// Takes what an authority vouches for, and certificates that are trusted themselves although they say that they are an
-/// authority's: what `openssl req -x509` makes, and every Go program takes.
-#[derive(Debug)]
-struct Known {
-    usual: Arc<WebPkiServerVerifier>,
-    own: Vec<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for Known {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp, now);
-        // Its time is checked before: an old one is told as such.
-        let is_authority = |error: &rustls::Error| error.to_string().contains("CaUsedAsEndEntity");
-        if verified.as_ref().is_err_and(is_authority) && self.own.iter().any(|own| own == end_entity) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        verified
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate: for hosts that are configured as insecure.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

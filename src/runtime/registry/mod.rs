@@ -21,6 +21,7 @@ pub mod pull;
 pub mod push;
 pub mod settings;
 mod upload;
+pub mod verifier;
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]

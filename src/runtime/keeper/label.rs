@@ -31,8 +31,8 @@ pub fn files(rt: &Runtime, record: &ContainerRecord) -> Result<(), RelabelError>
     for mount in &record.mounts {
         match &mount.source {
             MountSourceRecord::Bind { path, relabel: Some(relabel), .. } => {
-                relabel::check(path, &rt.layout)?;
-                relabel::relabel(path, if *relabel == Relabel::Shared { shared } else { own })?;
+                let label = if *relabel == Relabel::Shared { shared } else { own };
+                relabel::relabel_checked(path, label, &rt.layout)?;
             }
             // What lies on a device, or in a folder of the host, keeps the labels that its owner gave it.
             MountSourceRecord::Volume { name, .. } if volume::is_folder(rt, name) => {

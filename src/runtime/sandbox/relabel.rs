@@ -65,21 +65,44 @@ pub enum RelabelError {
 
 /// Fails where the host itself needs what lies at a path, wherever its links lead.
 pub fn check(path: &Path, layout: &Layout) -> Result<(), RelabelError> {
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    check_real(path, &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), layout)
+}
+
+fn check_real(path: &Path, real: &Path, layout: &Layout) -> Result<(), RelabelError> {
     let is_system = SYSTEM.iter().any(|system| real == Path::new(system))
         || KERNEL.iter().any(|kernel| real.starts_with(kernel))
         // All containers' files, and more.
-        || [&layout.lib, &layout.run].iter().any(|root| root.starts_with(&real));
+        || [&layout.lib, &layout.run].iter().any(|root| root.starts_with(real));
     if is_system { Err(RelabelError::System { path: path.into() }) } else { Ok(()) }
 }
 
-/// Gives a label to a file, or to a folder with all that lies below it, itself last. Links are not followed but at the end
-/// of the path.
+/// Gives a label to a file, or to a folder with all that lies below it, itself last. Links are followed at the end of the
+/// path alone.
 pub fn relabel(path: &Path, label: &str) -> Result<(), RelabelError> {
-    let failed = |path: &Path, source| RelabelError::Io { path: path.into(), label: label.to_owned(), source };
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let top = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(path, error.into()))?;
-    below(top, path, label).map_err(|(path, source)| failed(&path, source))
+    let top = open(path, label)?;
+    all(top, path, label)
+}
+
+/// The same for what is not ours, and may be what the host lives by.
+pub fn relabel_checked(path: &Path, label: &str, layout: &Layout) -> Result<(), RelabelError> {
+    let top = open(path, label)?;
+    // Of what is open: a link on the way may have been changed since it was looked at.
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", top.as_raw_fd()));
+    let failed = |source| RelabelError::Io { path: path.into(), label: label.to_owned(), source };
+    check_real(path, &real.map_err(failed)?, layout)?;
+    all(top, path, label)
+}
+
+fn open(path: &Path, label: &str) -> Result<OwnedFd, RelabelError> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|error| RelabelError::Io {
+        path: path.into(),
+        label: label.to_owned(),
+        source: error.into(),
+    })
+}
+
+fn all(top: OwnedFd, path: &Path, label: &str) -> Result<(), RelabelError> {
+    below(top, path, label).map_err(|(path, source)| RelabelError::Io { path, label: label.to_owned(), source })
 }
 
 /// The same, unless it was done before: what lies below never changes.
@@ -158,6 +181,8 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("/usr", &link).unwrap();
         assert!(is_refused(link.to_str().unwrap()));
+        let refused = relabel_checked(&link, "u:r:t", &Layout::under(Path::new("/data/motet")));
+        assert!(matches!(refused, Err(RelabelError::System { .. })), "{refused:?}");
     }
 
     #[test]

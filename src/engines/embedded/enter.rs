@@ -29,6 +29,8 @@ pub(crate) async fn exec(rt: &Runtime, name: String, spec: &ExecSpec, io: ExecIo
         detached(rt, name.clone(), request).await?
     } else if spec.tty {
         on_terminal(rt, name.clone(), request, io).await?
+    } else if exec::is_labelled(rt, &name) {
+        on_pipes(rt, name.clone(), request, io).await?
     } else {
         let stdio = || {
             let stdin = io.stdin.map_or_else(null, Ok)?;
@@ -68,6 +70,41 @@ async fn detached(rt: &Runtime, name: String, request: ExecRequest) -> Result<Re
     Ok(Ok(0))
 }
 
+/// Runs it with pipes of ours, where its SELinux label keeps it from the caller's files: it would be given nothing instead.
+async fn on_pipes(
+    rt: &Runtime,
+    name: String,
+    request: ExecRequest,
+    io: ExecIo,
+) -> Result<Result<i32, ExecError>, EngineError> {
+    let failed = |error: io::Error| errors::kernel(errors::container(&name), "enter", &error);
+    let (stopped, stop) = io::pipe().map_err(failed)?;
+    let (stdin, input) = io::pipe().map_err(failed)?;
+    let outputs = [io.stdout, io.stderr].map(|output| {
+        let (reading, writing) = io::pipe()?;
+        Ok((OwnedFd::from(writing), move || copy_out(OwnedFd::from(reading).into(), output.into())))
+    });
+    let [stdout, stderr] = outputs;
+    let ((stdout, copy_stdout), (stderr, copy_stderr)) = (stdout.map_err(failed)?, stderr.map_err(failed)?);
+    let execution = begin(rt, name.clone(), request, ExecStdio { stdin: stdin.into(), stdout, stderr }).await?;
+    let outputs = [thread::spawn(copy_stdout), thread::spawn(copy_stderr)];
+    match io.stdin {
+        // Ends with `stop`, whatever its input does; nobody waits for it.
+        Some(stdin) => {
+            drop(thread::spawn(move || copy_in(stdin.into(), OwnedFd::from(input).into(), stopped.into(), &[])));
+        }
+        None => drop(input),
+    }
+    engine::blocking(rt, move |_| {
+        let result = execution.wait();
+        drop(stop);
+        // All that it wrote is to be there before its end is told.
+        outputs.into_iter().for_each(|output| drop(output.join()));
+        Ok(result)
+    })
+    .await
+}
+
 async fn on_terminal(
     rt: &Runtime,
     name: String,
@@ -97,7 +134,7 @@ async fn on_terminal(
     let output = thread::spawn(move || copy_out(reading.into(), io.stdout.into()));
     if let Some(stdin) = io.stdin {
         // Ends with `stop`, whatever its input does; nobody waits for it.
-        drop(thread::spawn(move || copy_in(stdin.into(), writing.into(), stopped.into())));
+        drop(thread::spawn(move || copy_in(stdin.into(), writing.into(), stopped.into(), &END)));
     }
     let following = tokio::spawn(async move {
         let Some(mut size) = size else { return };
@@ -118,20 +155,22 @@ async fn on_terminal(
     result
 }
 
-/// Copies until the terminal's last program has let go of it, which is an error (EIO), not an end.
-fn copy_out(mut terminal: File, mut output: File) {
+/// Copies until the last program has let go of a pipe or terminal, of which the latter is an error (EIO), not an end.
+fn copy_out(mut program: File, mut output: File) {
     let mut block = [0; 16 * 1024];
-    while let Ok(length) = terminal.read(&mut block) {
+    while let Ok(length) = program.read(&mut block) {
         if length == 0 || output.write_all(&block[..length]).is_err() {
             return;
         }
     }
 }
 
-/// Copies what is typed, until there is no more or the program has ended: a later key press is not ours to take.
-fn copy_in(mut input: File, mut terminal: File, stopped: OwnedFd) {
-    /// Ctrl-D tells a terminal's reader that there is no more.
-    const END: [u8; 1] = [4];
+/// Ctrl-D tells a terminal's reader that there is no more.
+const END: [u8; 1] = [4];
+
+/// Copies the input, until there is no more, which `end` tells, or the program has ended: a later key press is not ours to
+/// take.
+fn copy_in(mut input: File, mut program: File, stopped: OwnedFd, end: &[u8]) {
     let mut block = [0; 4096];
     loop {
         let mut fds = [
@@ -146,11 +185,11 @@ fn copy_in(mut input: File, mut terminal: File, stopped: OwnedFd) {
         }
         match input.read(&mut block) {
             Ok(0) => {
-                let _ = terminal.write_all(&END);
+                let _ = program.write_all(end);
                 return;
             }
             Ok(length) => {
-                if terminal.write_all(&block[..length]).is_err() {
+                if program.write_all(&block[..length]).is_err() {
                     return;
                 }
             }

@@ -170,6 +170,12 @@ pub fn exec(rt: &Runtime, name: &str, request: &ExecRequest, stdio: ExecStdio) -
     Ok(Execution { name: record.name, running, layout: Arc::clone(&rt.layout), container: told, id })
 }
 
+/// Says whether what runs in a container does so under an SELinux label, which may keep it from the caller's files.
+pub fn is_labelled(rt: &Runtime, name: &str) -> bool {
+    selinux::is_available()
+        && list::find(rt, name).is_ok_and(|container| container.record.security.selinux.labels.is_some())
+}
+
 /// Writes an order down in memory.
 fn write(order: &impl Serialize, flags: MemfdFlags) -> io::Result<File> {
     let mut file = File::from(rustix::fs::memfd_create("order", flags)?);

@@ -36,6 +36,10 @@ pub(crate) fn explain(error: &clap::Error) -> Option<String> {
     let hint = match near {
         // As people type it who come from `docker compose up`.
         _ if what == "command" && given == "compose" => "the verbs stand by themselves here: `motet up`".to_owned(),
+        // As people type it who come from `docker build`.
+        _ if ["-t", "--tag"].contains(&&*given) && is_of(error, "build") => {
+            "`build` makes what a Compose file asks for; `motet image build -t NAME FOLDER` is as docker's".to_owned()
+        }
         _ if what == "command"
             && let Some((_, why)) = NOT_HERE.iter().find(|(verb, _)| *verb == given) =>
         {
@@ -47,6 +51,12 @@ pub(crate) fn explain(error: &clap::Error) -> Option<String> {
     Some(format!("error: unknown {what} `{given}`; {hint}\n"))
 }
 
+/// Says whether an error is about a verb of the program's own.
+fn is_of(error: &clap::Error, verb: &str) -> bool {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return false };
+    usage.to_string().split_whitespace().nth(2) == Some(verb)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{Arg, ArgAction, Command};
@@ -55,7 +65,7 @@ mod tests {
 
     fn check(line: &str, expected: &str) {
         let up = Command::new("up").arg(Arg::new("detach").long("detach").action(ArgAction::SetTrue));
-        let verbs = ["down", "ps", "push"].map(Command::new);
+        let verbs = ["down", "ps", "push", "build"].map(Command::new);
         let root = Command::new("motet").subcommand(up).subcommands(verbs);
         let error = root.try_get_matches_from(line.split(' ')).unwrap_err();
         assert_eq!(explain(&error).unwrap(), format!("{expected}\n"));
@@ -66,6 +76,11 @@ mod tests {
         check("motet upp", "error: unknown command `upp`; did you mean `up`?");
         check("motet psx", "error: unknown command `psx`; did you mean `ps`?");
         check("motet up --detatch", "error: unknown argument `--detatch`; did you mean `--detach`?");
+        check(
+            "motet build -t x",
+            "error: unknown argument `-t`; `build` makes what a Compose file asks for; `motet image build -t NAME FOLDER` is as docker's",
+        );
+        check("motet push -t x", "error: unknown argument `-t`; `motet --help` lists what there is");
         check("motet compose up", "error: unknown command `compose`; the verbs stand by themselves here: `motet up`");
         check("motet search", &format!("error: unknown command `search`; {}", NOT_HERE[0].1));
         check("motet stack", &format!("error: unknown command `stack`; {NO_SWARM}"));

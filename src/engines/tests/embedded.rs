@@ -238,7 +238,8 @@ async fn frozen_restarted_and_counted(project: &Project, id: &ContainerId) {
     let mut counters = engine.container_statistics(id).await.unwrap();
     let first = tokio::time::timeout(LIMIT, counters.recv()).await.unwrap().unwrap();
     let second = tokio::time::timeout(LIMIT, counters.recv()).await.unwrap().unwrap();
-    assert!(first.network.0 > 0 && first.processes == 1 && first.memory > 0, "{first:?}");
+    // Its probe may run at this moment, too.
+    assert!(first.network.0 > 0 && (1..=2).contains(&first.processes) && first.memory > 0, "{first:?}");
     assert!(second.read > first.read && second.cpu_nanos >= first.cpu_nanos);
     let table = engine.container_processes(id, &[]).await.unwrap();
     assert!(table.rows.iter().any(|row| row.last().is_some_and(|command| command.starts_with("httpd"))), "{table:?}");

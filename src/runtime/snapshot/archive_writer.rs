@@ -80,7 +80,7 @@ pub(super) fn cursor(earlier: Option<&Earlier>) -> Cursor<'_> {
 
 /// An archive being written.
 pub(super) struct Writer<'a, W> {
-    out: Digesting<W>,
+    out: Counting<W>,
     /// Reads the regular files of a directory that nobody changes.
     ahead: Option<Ahead<'a>>,
     earlier: Option<&'a Earlier>,
@@ -108,9 +108,8 @@ struct Member<'a> {
 impl<'a, W: Write> Writer<'a, W> {
     /// Begins an archive.
     pub fn new(out: W) -> Self {
-        let out = Digesting { inner: out, hasher: Sha256::new(), written: 0 };
         Self {
-            out,
+            out: Counting::new(out),
             ahead: None,
             earlier: None,
             cursor: Cursor::new(&[]),
@@ -141,7 +140,7 @@ impl<'a, W: Write> Writer<'a, W> {
     pub fn finish(mut self) -> Result<(Layer, Pieces), DiffError> {
         self.copy_pending()?;
         self.out.write_all(&[0; 1024]).and_then(|()| self.out.flush()).map_err(DiffError::Write)?;
-        Ok((Layer { diff_id: Digest::finish(self.out.hasher), size: self.size }, self.pieces.unwrap_or_default()))
+        Ok((Layer { diff_id: self.out.finish().0, size: self.size }, self.pieces.unwrap_or_default()))
     }
 
     /// Notes where the file that was begun at `offset` lies.
@@ -394,15 +393,27 @@ impl<'a, W: Write> Writer<'a, W> {
     }
 }
 
-/// Digests what is written through it.
-struct Digesting<W> {
+/// Digests and counts what is written through it.
+pub(super) struct Counting<W> {
     inner: W,
     hasher: Sha256,
     /// Bytes so far.
     written: u64,
 }
 
-impl<W: Write> Write for Digesting<W> {
+impl<W> Counting<W> {
+    /// Begins with nothing.
+    pub fn new(inner: W) -> Self {
+        Self { inner, hasher: Sha256::new(), written: 0 }
+    }
+
+    /// Returns the digest and the number of bytes.
+    pub fn finish(self) -> (Digest, u64) {
+        (Digest::finish(self.hasher), self.written)
+    }
+}
+
+impl<W: Write> Write for Counting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..written]);

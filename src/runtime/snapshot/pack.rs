@@ -1,9 +1,7 @@
 //! A layer's directory becomes the archive that registries take. What came from a registry or a file is kept as it came.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
-
-use sha2::{Digest as _, Sha256};
 
 use crate::Runtime;
 use crate::image::digest::Digest;
@@ -11,6 +9,7 @@ use crate::image::layers;
 use crate::image::packed::{self, Compression, Packed};
 use crate::image::staging;
 use crate::image::store::StoreError;
+use crate::snapshot::archive_writer::Counting;
 use crate::snapshot::diff::{self, DiffError};
 use crate::snapshot::gzip::ParallelGzip;
 use crate::snapshot::unpack::Digesting;
@@ -57,8 +56,7 @@ fn pack_from(rt: &Runtime, diff_id: &Digest, plain: Option<&PathBuf>) -> Result<
     let staged = staging::create(rt).map_err(failed)?;
     let path = staged.path.join("layer");
     let file = std::fs::File::create_new(&path).map_err(failed)?;
-    let counting = Counting { inner: file, hasher: Sha256::new(), size: 0 };
-    let mut gzip = ParallelGzip::new(counting).map_err(failed)?;
+    let mut gzip = ParallelGzip::new(Counting::new(file)).map_err(failed)?;
     let found = match plain {
         Some(plain) => {
             let mut digesting = Digesting::new(std::fs::File::open(plain).map_err(failed)?);
@@ -70,36 +68,12 @@ fn pack_from(rt: &Runtime, diff_id: &Digest, plain: Option<&PathBuf>) -> Result<
     if found != *diff_id {
         return Err(PackError::Lost { diff_id: *diff_id });
     }
-    let written = gzip.finish().map_err(failed)?;
-    let packed = Packed {
-        digest: Digest::finish(written.hasher),
-        size: written.size,
-        media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
-    };
+    let (digest, size) = gzip.finish().map_err(failed)?.finish();
+    let packed = Packed { digest, size, media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned() };
     packed::keep(rt, &path, diff_id, &packed)?;
     // The same bytes twice would be waste.
     if let Some(plain) = plain {
         std::fs::remove_file(plain).map_err(failed)?;
     }
     Ok(packed)
-}
-
-/// Digests and counts what is written through it.
-struct Counting<W> {
-    inner: W,
-    hasher: Sha256,
-    size: u64,
-}
-
-impl<W: Write> Write for Counting<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
